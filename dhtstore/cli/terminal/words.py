@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dhtstore.config import counted, format_duration, format_size
-from dhtstore.params import REPAIR_SLACK_DIVISOR
+from dhtstore.params import RECORD_FUTURE_SKEW_MAX_S, REPAIR_SLACK_DIVISOR
 
 _WORTH_TELLING_S = 3600.0  # of watching, below which nothing was measured
 _A_MOMENT_S = 1.0
@@ -31,7 +31,7 @@ def safety_text(put: PutSummary, now_unix_s: float) -> str:
         case "silent":
             return f"{put.live} of {put.replicas}, {_silence(put, now_unix_s)}"
         case "short":
-            return f"{put.copies} of {put.replicas}: {_short(put)}"
+            return f"{put.copies} of {put.replicas}: {_ends(put, now_unix_s) or _short(put)}"
         case "none":
             return f"0 of {put.replicas}: no copy is known, put it again"
         case "expired":
@@ -63,7 +63,14 @@ def _silence(put: PutSummary, now_unix_s: float) -> str:
     silent = put.copies - put.live
     who = "a holder has" if silent <= 1 else f"{silent} holders have"
     text = f"{who} been silent for {lasting(put.silent, now_unix_s)}"
-    return f"{text}, {repair_text(put.due, now_unix_s)}"
+    return f"{text}, {_ends(put, now_unix_s) or repair_text(put.due, now_unix_s)}"
+
+
+def _ends(put: PutSummary, now_unix_s: float) -> str:
+    """Where nobody repairs it any more, since to holders whose clocks are ahead it has ended."""
+    if put.expires is None or put.expires.unix_s - now_unix_s > RECORD_FUTURE_SKEW_MAX_S:
+        return ""
+    return f"it ends in {_until(put.expires, now_unix_s)}, so no copy is made any more"
 
 
 def repair_text(due: Moment | None, now_unix_s: float) -> str:
@@ -132,11 +139,23 @@ def root_lines(told: RootStatus, now_unix_s: float) -> list[str]:
             f"lost within a year: {odds_text(told.lost_per_year)} ({seen_text(told.seen)})"
         )
     lines += [_care(each, now_unix_s) for each in cared[:1]]
-    if not cared:
-        lines.append(_ASKED if told.checked else _UNWATCHED)
-    elif told.put is not None and told.put.expires is not None:
-        lines.append(f"expires in {_until(told.put.expires, now_unix_s)}")
+    lines += _time_left(told.put, now_unix_s, cared=bool(cared), checked=told.checked)
     return lines
+
+
+def _time_left(
+    put: PutSummary | None, now_unix_s: float, *, cared: bool, checked: bool
+) -> list[str]:
+    """How long it is wanted yet, or why nobody here watches it; of what has ended nothing."""
+    if put is not None and put.state == "expired":
+        return []
+    if put is not None and not cared and (ends := _ends(put, now_unix_s)):
+        return [f"{ends}: `dhtstore policy {put.name or put.cid} --ttl T` gives it more time"]
+    if not cared:
+        return [_ASKED if checked else _UNWATCHED]
+    if put is None or put.expires is None:
+        return []
+    return [f"expires in {_until(put.expires, now_unix_s)}"]
 
 
 _WATCHES_NOBODY = "this node holds no copy, so it watches no holder"

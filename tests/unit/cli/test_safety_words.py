@@ -82,6 +82,21 @@ def put(
             "1 of 3: its holders repair it by themselves; `dhtstore repair` on one of them, or"
             " putting it again, does it now",
         ),
+        (
+            put(
+                "silent",
+                live=1,
+                silent=Moment.at(NOW - 5 * HOUR),
+                due=Moment.at(NOW),
+                expires=Moment.at(NOW + 600),
+            ),
+            "1 of 3, 2 holders have been silent for 5 hours, it ends in 10 minutes, so no copy is"
+            " made any more",
+        ),
+        (
+            put("short", copies=1, live=1, expires=Moment.at(NOW + 600)),
+            "1 of 3: it ends in 10 minutes, so no copy is made any more",
+        ),
         (put("none", copies=0, proved=None), "0 of 3: no copy is known, put it again"),
         (
             put("expired", expires=Moment.at(NOW - 2 * HOUR)),
@@ -105,6 +120,21 @@ def test_a_put_in_one_line(row: PutSummary, said: str) -> None:
 )
 def test_odds(probability: float, said: str) -> None:
     assert odds_text(probability) == said
+
+
+def test_what_ends_is_not_told_as_held_by_nobody_here_and_what_has_ended_ends_no_more() -> None:
+    """A node watches nothing in its last quarter of an hour, though it holds it."""
+    unit = UnitStatus("bafy", 1, ["a", "b", "c"])
+    ending = put("safe", live=3, expires=Moment.at(NOW + 600))
+    assert root_lines(RootStatus("bafy", 3, 3, [unit], put=ending), NOW)[1:] == [
+        "it ends in 10 minutes, so no copy is made any more: `dhtstore policy holiday.iso --ttl T`"
+        " gives it more time"
+    ]
+    over = put("expired", live=3, expires=Moment.at(NOW - 600))
+    assert len(root_lines(RootStatus("bafy", 3, 3, [unit], put=over), NOW)) == 1
+    care = UnitCare("nothing", "3 copies of 3", None, None)
+    told = RootStatus("bafy", 3, 3, [replace(unit, care=care)], put=over)
+    assert not any("expires in" in line for line in root_lines(told, NOW))
 
 
 def test_a_root_that_is_watched_and_one_that_is_not() -> None:
