@@ -326,7 +326,31 @@ def test_without_budget_nothing_is_sent_and_the_status_says_so() -> None:
         assert any("too few copies" in text for text in putter.warnings.texts)
         [planned] = await putter.repair.plan()
         assert planned.act is Act.WAIT
-        assert planned.why.endswith("; today's budget is used up")
+        assert "; too little is left of today's budget: 0 B, and a copy takes" in planned.why
+
+    tell(story)
+
+
+def test_what_is_left_of_the_budget_goes_to_as_many_copies_as_it_is_enough_for() -> None:
+    """Two copies were missing, and both waited for tomorrow, since today's rest was for one."""
+
+    async def story(lab: Lab) -> None:
+        for _ in range(6):
+            await lab.add(replace(NODE, repair_budget_bytes=450_000))
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        await asyncio.sleep(4 * DAY_S)
+        await putter.repair.budget.spent(1000)
+        for dead in [node for node in holders(lab, root) if node is not putter]:
+            lab.crash(dead)
+        await asyncio.sleep(2 * DAY_S)
+        assert kinds(lab) == ["lost", "lost", "repaired"]
+        [planned] = await putter.repair.plan()
+        assert planned.act is Act.WAIT
+        assert planned.why.startswith("2 copies of 3")
+        assert planned.why.endswith(
+            "; too little is left of today's budget: 149.0 kB, and a copy takes 300.1 kB"
+        )
 
     tell(story)
 

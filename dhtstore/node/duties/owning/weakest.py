@@ -82,19 +82,20 @@ class Weakest:
             size_bytes = choice.missing * one.claim.stored_bytes
             missing_bytes += size_bytes
             if choice.act in (Act.REPAIR, Act.WAIT):
-                reasons[self._why(one, choice.act, size_bytes)] += 1
+                reasons[self._why(one, choice)] += 1
         return dict(reasons), missing_bytes
 
-    def _why(self, one: Watched, act: Act, size_bytes: int) -> str:
+    def _why(self, one: Watched, choice: Choice) -> str:
         repair = self.outlook.repair
         if not repair.acting.may_bring(one):
             return "for their owner, who gave nobody leave to bring them to others: put them again"
         if repair.told.in_vain(one.id):
             return "for somebody who takes them: `dhtstore events` says who declined"
-        if act is Act.WAIT:
+        if choice.act is Act.WAIT:
             return "for a holder nearer to them, whose turn is first"
-        if not repair.budget.allows(size_bytes):
-            return "for tomorrow, since today's budget is used up, or for `dhtstore repair`"
+        if not repair.budget.allows(choice.missing, one.claim.stored_bytes):
+            too_little = "too little is left of today's budget"
+            return f"for tomorrow, since {too_little}, or for `dhtstore repair`"
         return "for the next round, within the hour, or for `dhtstore repair`"
 
     def _weakest(self, units: list[Watched], names: Mapping[bytes, _Here]) -> list[WeakObject]:

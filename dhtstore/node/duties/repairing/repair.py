@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dhtstore.config import counted, format_duration, format_size
@@ -164,9 +164,9 @@ class Repair:
         return done
 
     async def _act(self, one: Watched, choice: Choice, *, now: bool = False) -> UnitDone:
-        planned, unproved = _within(self.budget, one, choice), _unproved(self.judge, one)
+        planned, unproved = _affordable(self.budget, one, choice), _unproved(self.judge, one)
         if planned.act is Act.WAIT and not now and not unproved:
-            return planned
+            return _done(one, planned)
         if choice.act is Act.REPAIR and not self.acting.may_bring(one):
             why = f"{choice.why}; its owner's leave to bring it to others is missing"
             return UnitDone(one, Act.NOTHING, why, choice.copies)
@@ -190,11 +190,11 @@ class Repair:
         choice = self.judge.judge(one, self.identity.now_unix_s())
         if now:
             choice = at_once(self.judge.health(one))
-        planned = _within(self.budget, one, choice)
         if choice.act is not Act.REPAIR:
             return UnitDone(one, Act.NOTHING, choice.why, choice.copies)
-        if planned.act is not Act.REPAIR and not now:
-            return planned
+        choice = choice if now else _affordable(self.budget, one, choice)
+        if choice.act is not Act.REPAIR:
+            return _done(one, choice)
         if not now and not self.acting.anybody(one):
             return await _to_nobody(self.told, one, choice)
         return await self._repair(one, choice)
@@ -248,12 +248,21 @@ class Repair:
         return done
 
 
-def _within(budget: Budget, one: Watched, choice: Choice) -> UnitDone:
-    """What the budget lets come of ``choice`` by itself."""
-    act, why = choice.act, choice.why
-    if act is Act.REPAIR and not budget.allows(one.claim.stored_bytes * choice.missing):
-        act, why = Act.WAIT, f"{why}; today's budget is used up"
-    return UnitDone(one, act, why, choice.copies)
+def _affordable(budget: Budget, one: Watched, choice: Choice) -> Choice:
+    """What the budget lets come of ``choice`` by itself: one copy now is better than two
+    tomorrow."""
+    size_bytes = one.claim.stored_bytes
+    if choice.act is not Act.REPAIR:
+        return choice
+    if copies := budget.allows(choice.missing, size_bytes):
+        return replace(choice, missing=copies)
+    left, copy = format_size(budget.left_bytes), format_size(size_bytes)
+    why = f"too little is left of today's budget: {left}, and a copy takes {copy}"
+    return replace(choice, act=Act.WAIT, why=f"{choice.why}; {why}")
+
+
+def _done(one: Watched, choice: Choice) -> UnitDone:
+    return UnitDone(one, choice.act, choice.why, choice.copies)
 
 
 def _unproved(judge: Judge, one: Watched) -> bool:
@@ -267,7 +276,7 @@ def _plan_of(repair: Repair, one: Watched, choice: Choice) -> UnitDone:
     if choice.act is Act.REPAIR and _unproved(repair.judge, one):
         why = f"{choice.why}; others answer, and are asked for a proof first"
         return UnitDone(one, Act.WAIT, why, choice.copies)
-    return _within(repair.budget, one, choice)
+    return _done(one, _affordable(repair.budget, one, choice))
 
 
 def _first(chosen: Chosen) -> tuple[int, int]:

@@ -37,12 +37,15 @@ class Budget:
         today = 0 <= now - self._row.day_unix_s < DAY_S
         return self._row.sent_bytes if today else 0
 
-    def allows(self, size_bytes: int) -> bool:
-        """Whether so much may be sent now."""
-        if not self.day_bytes:
-            return False
-        spent_bytes = self.spent_bytes
-        return spent_bytes + size_bytes <= self.day_bytes or not spent_bytes
+    @property
+    def left_bytes(self) -> int:
+        return max(0, self.day_bytes - self.spent_bytes)
+
+    def allows(self, copies: int, size_bytes: int) -> int:
+        """How many of so many copies may be sent now, each of that size."""
+        if self.day_bytes and not self.spent_bytes:
+            return copies
+        return min(copies, self.left_bytes // max(1, size_bytes))
 
     def leaves(self, size_bytes: int) -> bool:
         """Whether so much may be sent for something that can wait: then enough for repairs is
