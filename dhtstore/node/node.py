@@ -368,7 +368,7 @@ def _audits(node: Node) -> AuditAnswers:
         node.completeness,
         node.ports.clock,
         node.staging.may_show,
-        lambda link, asked: AuditBack(node.repair, node.supervisor).asked(link, asked),
+        AuditBack(lambda: node.repair, node.supervisor, node.ports.clock).asked,
         lambda: node.leaving.active,
         lambda unit: unit in node.repair.letting_go.going,
     )

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from dhtstore.errors import DhtstoreError
-from dhtstore.model.contact import Contact
+from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.unit import Unit
 from dhtstore.node.checking.ask import told_of
@@ -77,9 +77,18 @@ class Asking:
                     asked.setdefault(key, []).append((one, self._samples(one, row)))
         return asked
 
-    def due_back(self, key: PublicKey, units: Iterable[Watched]) -> Asked:
-        """What to ask a holder that has just asked about these, and so says that it holds them: the
-        audits that are due, and a block of each copy that was not known."""
+    async def back(
+        self, key: PublicKey, places: Sequence[Address], units: Iterable[Watched]
+    ) -> Asked:
+        """Ask a holder that has just asked about these, and so says that it holds them: the audits
+        that are due, and a block of each copy that was not known; what it was asked."""
+        asked = self._due_back(key, units)
+        if asked:
+            self.fellows.told(key, places)
+        await self.audit(asked)
+        return asked
+
+    def _due_back(self, key: PublicKey, units: Iterable[Watched]) -> Asked:
         asked: list[tuple[Watched, int]] = []
         for one in units:
             known = [row for row in one.row.holders if row.key == key]

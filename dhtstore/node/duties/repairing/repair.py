@@ -20,7 +20,7 @@ from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.duties.repairing.acting import NOBODY, Acting, Repaired
-from dhtstore.node.duties.repairing.asking import Asking
+from dhtstore.node.duties.repairing.asking import Asked, Asking
 from dhtstore.node.duties.repairing.fellows import KnownFellows
 from dhtstore.node.duties.repairing.inheriting.heirs import Heirs, Lot, drawn
 from dhtstore.node.duties.repairing.noting.budget import Budget
@@ -33,7 +33,7 @@ from dhtstore.node.duties.repairing.units import Units
 from dhtstore.node.duties.repairing.watching import Judge, Watched
 from dhtstore.node.identity import Identity
 from dhtstore.node.warnings import Warnings
-from dhtstore.params import REPAIRS_WAITING_MAX
+from dhtstore.params import BLOCK_SIZE_MAX_BYTES, REPAIRS_WAITING_MAX
 from dhtstore.replication.health.copies import Copy, CopyState
 from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.plan import Act, Choice, at_once
@@ -211,17 +211,17 @@ class Repair:
 
     async def audit_now(
         self, key: PublicKey, places: Sequence[Address], ids: Sequence[UnitId]
-    ) -> None:
-        """``Asking.due_back``, unless something else is going on: then its turn comes."""
+    ) -> int:
+        """``Asking.back``, unless something else is going on: then its turn comes.  Bytes at
+        most that were read here for what it did not prove."""
         if self._turn.locked() or not self._loaded:
-            return
+            return 0
         async with self._turn:
-            asked = self.asking.due_back(key, await self.units.named(ids))
-            if asked:
-                self.fellows.told(key, places)
-            await self.asking.audit(asked)
+            since_unix_s = self.identity.now_unix_s()
+            asked = await self.asking.back(key, places, await self.units.named(ids))
             rows = {one.id: one.row for some in asked.values() for one, _ in some}
             await self.notes.write(self.units.rows.save, rows)
+            return _vain_bytes(self.judge, key, asked, since_unix_s)
 
     # --- for a command ----------------------------------------------------------------------
 
@@ -246,6 +246,14 @@ class Repair:
                     choice = self.judge.judge(one, self.identity.now_unix_s())
                     done.append(await self._act(one, choice, now=True))
         return done
+
+
+def _vain_bytes(judge: Judge, key: PublicKey, asked: Asked, since_unix_s: float) -> int:
+    return sum(
+        min(count * BLOCK_SIZE_MAX_BYTES, one.claim.stored_bytes)
+        for one, count in asked.get(key, [])
+        if key not in judge.proved(one, since_unix_s, lasting=False)
+    )
 
 
 def _affordable(budget: Budget, one: Watched, choice: Choice) -> Choice:
