@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from dhtstore.model.contact import Address, subnet
 from dhtstore.model.identity import PublicKey, dht_key, distance, node_id
-from dhtstore.node.duties.repairing.watching import Watched
+from dhtstore.node.duties.repairing.watching import Said, Watched
 from dhtstore.node.node import Node
 from dhtstore.params import HOLDERS_KNOWN_MAX
 from simulations.events.users import put_bytes
@@ -17,6 +17,7 @@ from tests.simulation.harness import CLIENT, Lab, put_with, tell
 from tests.simulation.stories.test_repair import CONTENT, HOUR_S, NODE, PERIODS, holders
 
 GHOSTS = [PublicKey(hashlib.sha256(bytes([n])).digest()) for n in range(HOLDERS_KNOWN_MAX)]
+MADE = PublicKey(hashlib.sha256(b"made").digest())
 
 
 async def haunted(
@@ -122,5 +123,49 @@ def test_who_was_sought_in_vain_is_not_waited_for_anew_once_it_is_named() -> Non
         assert len(holders(lab, root)) == 2, "half of the grace is over for the last copy"
         await asyncio.sleep(0.4 * PERIODS.grace_first_s)
         assert len(holders(lab, root)) == 3
+
+    tell(story)
+
+
+def test_a_copy_that_was_just_made_is_known_whoever_else_is_named() -> None:
+    """Else it would be made again and again, by a node for which liars take all places."""
+
+    async def story(lab: Lab) -> None:
+        client = await lab.add(replace(CLIENT, periods=PERIODS))
+        for _ in range(4):
+            await lab.add(NODE)
+        root = (await put_bytes(client, CONTENT)).cid
+        await asyncio.sleep(PERIODS.holders_look_s)
+        node = holders(lab, root)[0]
+        one, judge = await haunted(node, root.raw, Address("11.0.0.1", 4000)), node.repair.judge
+        liars = [row._replace(lacks="gone") for row in one.row.holders if not row.proven_unix_s]
+        proved = [row for row in one.row.holders if row.proven_unix_s]
+        one.row = one.row._replace(holders=(*proved, *liars))
+        judge.made(one, [MADE], node.identity.now_unix_s())
+        judge.found(one, [*GHOSTS, MADE], node.identity.now_unix_s())
+        assert len(one.holders) == HOLDERS_KNOWN_MAX
+        assert {MADE, *(PublicKey(row.key) for row in proved)} <= set(one.holders)
+
+    tell(story)
+
+
+def test_a_holder_that_is_found_to_lack_it_again_is_no_new_loss() -> None:
+    async def story(lab: Lab) -> None:
+        client = await lab.add(replace(CLIENT, periods=PERIODS))
+        for _ in range(4):
+            await lab.add(NODE)
+        root = (await put_bytes(client, CONTENT)).cid
+        await asyncio.sleep(PERIODS.holders_look_s)
+        node = holders(lab, root)[0]
+        async with node.repair.alone():
+            [one] = await node.repair.units.named([(root.raw, False)])
+        judge, now = node.repair.judge, node.identity.now_unix_s()
+        key = next(PublicKey(row.key) for row in one.row.holders if row.proven_unix_s)
+        for again in range(3):
+            judge.audited(one, key, Said(lacks="gone"), now)
+            assert len(judge.replaced(one)) == (not again)
+        judge.audited(one, key, Said(), now)
+        judge.audited(one, key, Said(lacks="gone"), now)
+        assert len(judge.replaced(one)) == 1
 
     tell(story)

@@ -77,16 +77,17 @@ class HandingOver:
         """A unit, for all whose claims are here; it stays until others have enough."""
         done = await self._bring(one, meter)
         if done.act is Act.DROP:  # and both of it, whoever cancels this meanwhile
-            ending = self.kept_no_more.tasks.spawn(self._end(done.one), "handed-over")
+            shared = not done.one.stays and await self._shares_its_record(done.one)
+            if not shared:
+                self.quiet.add(one.unit.name)
+            ending = self.kept_no_more.tasks.spawn(self._end(done.one, shared), "handed-over")
             await asyncio.shield(ending)
         meter.done(one.id, one.claim.size_bytes, moved=done.made > 0)
         return done
 
-    async def _end(self, one: Watched) -> None:
+    async def _end(self, one: Watched, shared: bool) -> None:
         """Its record goes first: who is killed in between finds the claim, and does both again."""
-        shared = not one.stays and await self._shares_its_record(one)
         if not shared:
-            self.quiet.add(one.unit.name)
             await self.kept_no_more.withdraw([one.unit], kept=True)
         if not one.stays:
             await self.repair.acting.end(one)

@@ -104,7 +104,8 @@ class Repair:
             await self.fellows.look()
             await self.presence.save()
             chosen = await self._survey()
-            await self._act_all(chosen)
+            if not await self._act_all(chosen):
+                self.warnings.over(_WHAT)
 
     # --- looking ----------------------------------------------------------------------------
 
@@ -153,15 +154,13 @@ class Repair:
 
     # --- acting -----------------------------------------------------------------------------
 
-    async def _act_all(self, chosen: Sequence[Chosen]) -> list[UnitDone]:
-        """What has fewest copies comes first."""
+    async def _act_all(self, chosen: Sequence[Chosen]) -> int:
+        """What has fewest copies comes first.  How many units the budget holds back."""
         done = [await self._act(*each) for each in sorted(chosen, key=_first)]
         held_back = sum(each.act is Act.WAIT for each in done)
         if held_back:
             self.warnings.tell(_WHAT, _held_back(held_back, self.budget))
-        else:
-            self.warnings.over(_WHAT)
-        return done
+        return held_back
 
     async def _act(self, one: Watched, choice: Choice, *, now: bool = False) -> UnitDone:
         planned, unproved = _affordable(self.budget, one, choice), _unproved(self.judge, one)

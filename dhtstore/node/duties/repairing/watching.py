@@ -178,8 +178,8 @@ class Judge:
         for row in one.row.holders:
             if row.key not in named and self._is_past(row) and len(holders) >= one.target:
                 holders.remove(row)
-        holders = holders[:HOLDERS_KNOWN_MAX]
-        one.row = one.row._replace(looked_unix_s=now_unix_s, holders=tuple(holders))
+        holders_known = _within_bound(holders)
+        one.row = one.row._replace(looked_unix_s=now_unix_s, holders=holders_known)
         if named - known:
             self.seen(one)
 
@@ -197,7 +197,7 @@ class Judge:
         """These have just signed for a copy that was made from here."""
         rows = {each.key: each for each in one.row.holders}
         rows.update({bytes(k): HolderRow(k, now_unix_s, now_unix_s, by_block=True) for k in keys})
-        one.row = one.row._replace(holders=tuple(rows.values()))
+        one.row = one.row._replace(holders=_within_bound([*rows.values()]))
         self.seen(one)
 
     def replaced(self, one: Watched) -> list[Copy]:
@@ -227,7 +227,8 @@ class Judge:
             proven_unix_s = row.proven_unix_s if said.lacks else now_unix_s
             stays = said.stays and not said.lacks
             by_block = (row.by_block or said.by_block) and not said.lacks
-            told = said.lacks, False, row.away, stays, 0, by_block
+            lost = row.lost and bool(said.lacks)  # told of before, and not back since
+            told = said.lacks, lost, row.away, stays, 0, by_block
             rows[key] = HolderRow(key, proven_unix_s, now_unix_s, *told)
         one.row = one.row._replace(holders=tuple(rows.values()))
         self.seen(one)
@@ -241,6 +242,14 @@ class Judge:
         one.row = one.row._replace(holders=after)
         if any(old.lacks != new.lacks for old, new in zip(before, after, strict=True)):
             self.seen(one)
+
+
+def _within_bound(rows: Sequence[HolderRow]) -> tuple[HolderRow, ...]:
+    """As many as are remembered; first those go that were found to lack it, then those that proved
+    nothing, the newest names first: keys cost nothing."""
+    if len(rows) > HOLDERS_KNOWN_MAX:
+        rows = sorted(rows, key=lambda row: (bool(row.lacks), not row.proven_unix_s))
+    return tuple(rows[:HOLDERS_KNOWN_MAX])
 
 
 def _has_place(rows: dict[bytes, HolderRow]) -> bool:
