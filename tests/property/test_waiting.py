@@ -11,7 +11,7 @@ from dhtstore.model.identity import DhtKey, NodeId
 from dhtstore.params import ABSENCES_KNOWN_MIN
 from dhtstore.replication.health.copies import Copy, Health
 from dhtstore.replication.health.past import PeerPast
-from dhtstore.replication.health.waiting import waits_s
+from dhtstore.replication.health.waiting import believed, waits_s
 
 HOUR_S = 3600.0
 STEP_S = HOUR_S / 4
@@ -83,3 +83,14 @@ def test_two_that_are_silent_alone_are_not_waited_for_until_their_grace_is_over(
     told_s = waits_s(health)
     assert told_s is not None
     assert round(told_s / HOUR_S, 1) == 17.4
+
+
+def test_who_answers_is_asked_for_its_proof_before_a_copy_is_said_to_be_made() -> None:
+    """Four of three, one of them silent: the plan said when its repair starts, and none did."""
+    met, silent = PeerPast.met(0.0), replace(PeerPast.met(0.0), silent_s=HOUR_S)
+    nodes = [NodeId(bytes([each]) * 20) for each in (8, 9, 10)]
+    known = [Copy(node, met, 1.0, by_block=False) for node in nodes[:2]]
+    known.append(Copy(nodes[2], silent, 1.0))
+    health = Health(DhtKey(bytes(20)), NodeId(b"\7" * 20), 3, known)
+    assert waits_s(health) is not None
+    assert waits_s(believed(health)) is None

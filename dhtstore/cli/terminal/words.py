@@ -52,18 +52,26 @@ def _shared(put: PutSummary) -> str:
 
 def _short(put: PutSummary) -> str:
     does = "`dhtstore repair` on one of them, or putting it again, does it now"
-    spared = put.replicas // REPAIR_SLACK_DIVISOR
-    if put.copies < put.replicas - spared:
+    if put.copies < put.replicas - put.replicas // REPAIR_SLACK_DIVISOR:
         return f"its holders repair it by themselves; {does}"
+    return f"{_spared(put)}; {does}"
+
+
+def _spared(put: PutSummary) -> str:
+    spared = put.replicas // REPAIR_SLACK_DIVISOR
     missing = "one that is missing" if spared == 1 else f"up to {spared} that are missing"
-    return f"of so many, {missing} may wait for the next; {does}"
+    return f"of so many, {missing} may wait for the next"
 
 
 def _silence(put: PutSummary, now_unix_s: float) -> str:
     silent = put.copies - put.live
     who = "a holder has" if silent <= 1 else f"{silent} holders have"
     text = f"{who} been silent for {lasting(put.silent, now_unix_s)}"
-    return f"{text}, {_ends(put, now_unix_s) or repair_text(put.due, now_unix_s)}"
+    if ends := _ends(put, now_unix_s):
+        return f"{text}, {ends}"
+    if put.due is None and put.live >= put.replicas - put.replicas // REPAIR_SLACK_DIVISOR:
+        return f"{text}: {_spared(put)}"
+    return f"{text}, {repair_text(put.due, now_unix_s)}"
 
 
 def _ends(put: PutSummary, now_unix_s: float) -> str:

@@ -25,6 +25,11 @@ def waits_s(health: Health) -> float | None:
     return None
 
 
+def believed(health: Health) -> Health:
+    """The same where all proofs that are yet to come are there."""
+    return replace(health, copies=[replace(each, by_block=True) for each in health.copies])
+
+
 def _left_s(health: Health) -> Iterator[float]:
     """Whenever fewer may count than before."""
     for each in health.at(CopyState.AWAY):

@@ -74,6 +74,11 @@ def put(
             " now",
         ),
         (
+            replace(put("silent", copies=4, silent=Moment.at(NOW - 5 * HOUR)), replicas=4),
+            "3 of 4, a holder has been silent for 5 hours: of so many, one that is missing may wait"
+            " for the next",
+        ),
+        (
             put("safe", proved=Moment.at(NOW)),
             "safe, 3 copies, last proved just now",
         ),

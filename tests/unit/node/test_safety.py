@@ -8,7 +8,7 @@ from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey, node_id
 from dhtstore.net.threads import ThreadBlocking
 from dhtstore.node.context import Disk, Ledger
-from dhtstore.node.views.copies.safety import Safety, Silence, safety_known
+from dhtstore.node.views.copies.safety import Safety, safety_known
 from dhtstore.operations.moment import Moment
 from dhtstore.params import DAY_S
 from dhtstore.replication.health.past import PeerPast
@@ -26,6 +26,7 @@ PLACES = {
     THREE: HolderPlace("198.51.100.0/24", "rack"),
 }
 LATELY = Moment.at(NOW - 1200)
+HOUR = 3600
 
 
 def row(
@@ -33,12 +34,18 @@ def row(
     copies: int = 3,
     proved: Moment | None = LATELY,
     expires: Moment | None = None,
+    replicas: int = 3,
 ) -> ListedPut:
     joined = tuple(b"".join(each) for each in sets)
-    return ListedPut("a", "bafy", 1, LATELY, copies, 3, expires, proved, sets=joined)
+    return ListedPut("a", "bafy", 1, LATELY, copies, replicas, expires, proved, sets=joined)
 
 
-def known(**silent: Silence) -> Safety:
+def away(silent_s: float) -> PeerPast:
+    """Whose grace is 46 hours."""
+    return PeerPast(NOW - DAY_S, NOW - silent_s, NOW, silent_s=silent_s)
+
+
+def known(**silent: PeerPast) -> Safety:
     by_name = {"one": ONE, "two": TWO, "four": FOUR}
     return Safety(NOW, PLACES, {by_name[name]: each for name, each in silent.items()})
 
@@ -51,22 +58,37 @@ def test_three_that_answer_are_safe_on_as_many_networks_as_they_were_met_on() ->
 
 
 def test_of_several_units_the_worst_counts() -> None:
-    silent = known(one=Silence(NOW - 18_000, NOW + 25_200))
+    silent = known(one=away(5 * HOUR))
     told = silent.told(row((TWO, THREE, FOUR), (ONE, TWO, THREE)))
     assert (told.state, told.live, told.copies) == ("silent", 2, 3)
-    assert (told.silent, told.due) == (Moment.at(NOW - 18_000), Moment.at(NOW + 25_200))
+    assert told.silent == Moment.at(NOW - 5 * HOUR)
+    assert told.due is not None
+    assert round(told.due.unix_s - NOW) == 41 * HOUR
     assert silent.told(row((TWO, THREE, FOUR))).state == "safe"
 
 
-def test_the_longest_silence_is_told_and_the_first_that_is_over() -> None:
-    both = known(one=Silence(NOW - 100, NOW + 50), two=Silence(NOW - 900, NOW + 70))
-    told = both.told(row((ONE, TWO, THREE)))
+def test_the_longest_silence_is_told_and_when_a_copy_is_made_again() -> None:
+    """Of three, whose other two are silent, one copy is made once that was for 0.8 of a grace in
+    sum; the list said the end of the first grace."""
+    told = known(one=away(10 * HOUR), two=away(9 * HOUR)).told(row((ONE, TWO, THREE)))
     assert (told.live, told.networks) == (1, 1)
-    assert (told.silent, told.due) == (Moment.at(NOW - 900), Moment.at(NOW + 50))
+    assert told.silent == Moment.at(NOW - 10 * HOUR)
+    assert told.due is not None
+    assert round(told.due.unix_s - NOW) == round((0.8 * 46 - 19) / 2 * HOUR)
+
+
+def test_one_of_four_that_is_silent_is_not_said_to_be_replaced() -> None:
+    """It may be missing before anybody repairs; of two the second may not."""
+    four = row((ONE, TWO, THREE, FOUR), copies=4, replicas=4)
+    told = known(one=away(5 * HOUR)).told(four)
+    assert (told.state, told.live, told.due) == ("silent", 3, None)
+    told = known(one=away(5 * HOUR), two=away(9 * HOUR)).told(four)
+    assert told.due is not None
+    assert round(told.due.unix_s - NOW) == 41 * HOUR
 
 
 def test_a_copy_more_than_wanted_makes_up_for_a_silent_one() -> None:
-    told = known(one=Silence(NOW - 100, NOW + 50)).told(row((ONE, TWO, THREE, FOUR)))
+    told = known(one=away(5 * HOUR)).told(row((ONE, TWO, THREE, FOUR)))
     assert (told.state, told.live) == ("safe", 3)
 
 
@@ -98,4 +120,4 @@ async def test_what_is_seen_of_holders_comes_before_what_was_written_down() -> N
     finally:
         await blocking.close()
     assert found.places == {node: HolderPlace("198.51.100.0/24", "attic"), FOUR: HolderPlace("x")}
-    assert found.silent == {node: Silence(NOW - 7200, NOW + 44 * 3600.0)}
+    assert found.silent == {node: past}

@@ -19,7 +19,7 @@ from dhtstore.operations.nodes import FOR_OTHERS, UNSIGNED, HolderStatus, RootSt
 from dhtstore.operations.safety import HoldersSeen, UnitCare
 from dhtstore.replication.auditing import slot_unix_s
 from dhtstore.replication.health.copies import CopyState, Health
-from dhtstore.replication.health.waiting import waits_s
+from dhtstore.replication.health.waiting import believed, waits_s
 from dhtstore.replication.repair.losing import LossRate, lost_within, slots_believed, slots_of
 from dhtstore.replication.repair.plan import Act, Choice
 from dhtstore.store.ledger.health.holders import HolderRow
@@ -141,8 +141,9 @@ class Outlook:
 
 
 def _waits_s(health: Health) -> float | None:
-    """With this node's turn."""
-    left_s = waits_s(health)
+    """With this node's turn.  Who answers is believed: before anything is made it is asked for its
+    proof."""
+    left_s = waits_s(believed(health))
     return None if left_s is None else left_s + health.rank * health.periods.turn_s
 
 

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dhtstore.model.contact import Address, subnet
-from dhtstore.model.identity import PublicKey, node_id
+from dhtstore.model.identity import DhtKey, NodeId, PublicKey, node_id
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.operations.keeping import PutSummary, SafeState
 from dhtstore.operations.moment import Moment
 from dhtstore.params import NODE_ID_BYTES, SAFE_PROVED_S
+from dhtstore.replication.health.copies import Copy, Health
 from dhtstore.replication.health.past import PeerPast
 from dhtstore.replication.health.periods import USUAL_PERIODS, Periods
+from dhtstore.replication.health.waiting import waits_s
 from dhtstore.store.ledger.listing.listing import ListedPut
 from dhtstore.store.ledger.listing.places import HolderPlace
 
 WatchedHolder = tuple[PublicKey, PeerPast, Address | None]
 
 
-class Silence(NamedTuple):
-    """Of a holder: when it was heard last, and from when on its copies are made again."""
+class _HoldersSilence(NamedTuple):
+    """Of some holders: when one was heard last, and from when on copies are made again; None where
+    there are enough without them."""
 
     since_unix_s: float
-    due_unix_s: float
+    due_unix_s: float | None
+
+    def due(self) -> Moment | None:
+        return None if self.due_unix_s is None else Moment.at(self.due_unix_s)
 
 
 class _Seen(NamedTuple):
@@ -33,21 +39,26 @@ class _Seen(NamedTuple):
 
     live: int
     networks: int | None
-    silence: Silence | None = None
+    silence: _HoldersSilence | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Safety:
-    """What is known beside the rows: which holders are ``silent``, by node id, and where all of
-    them were met.  One for each list that is told, since time goes on."""
+    """What is known beside the rows: which holders are ``silent``, by node id, with what was seen
+    of them, and where all of them were met.  One for each list that is told, since time goes on."""
 
     now_unix_s: float
     places: Mapping[bytes, HolderPlace]
-    silent: Mapping[bytes, Silence]
+    silent: Mapping[bytes, PeerPast]
+    periods: Periods = USUAL_PERIODS
+    _silences: dict[tuple[int, int, tuple[bytes, ...]], _HoldersSilence] = field(
+        default_factory=dict
+    )
 
     def told(self, put: ListedPut) -> PutSummary:
         """The row as it is handed out; lists have 100,000 of them."""
-        seen = self._look(put.sets[0]) if len(put.sets) == 1 else self._worst(put)
+        one = len(put.sets) == 1
+        seen = self._look(put.sets[0], put.replicas) if one else self._worst(put)
         live = min(put.copies, seen.live)
         silence = seen.silence
         return PutSummary(
@@ -63,7 +74,7 @@ class Safety:
             live,
             seen.networks,
             Moment.at(silence.since_unix_s) if silence else None,
-            Moment.at(silence.due_unix_s) if silence else None,
+            silence.due() if silence else None,
         )
 
     def _state(self, put: ListedPut, live: int) -> SafeState:
@@ -82,7 +93,7 @@ class Safety:
         """Of several units: the fewest copies, on the fewest networks, and the longest silence."""
         if not put.sets:
             return _Seen(put.copies, None)
-        seen = [self._look(each) for each in put.sets]
+        seen = [self._look(each, put.replicas) for each in put.sets]
         networks = [each.networks for each in seen if each.networks is not None]
         silences = [each.silence for each in seen if each.silence]
         return _Seen(
@@ -91,23 +102,46 @@ class Safety:
             _first(silences) if silences else None,
         )
 
-    def _look(self, holders: bytes) -> _Seen:
+    def _look(self, holders: bytes, target: int) -> _Seen:
         steps = range(0, len(holders), NODE_ID_BYTES)
-        nodes = [holders[at : at + NODE_ID_BYTES] for at in steps]
-        silences: list[Silence] = []
+        nodes, silence = [holders[at : at + NODE_ID_BYTES] for at in steps], None
         if not self.silent.keys().isdisjoint(nodes):
-            silences = [self.silent[node] for node in nodes if node in self.silent]
+            away = tuple(node for node in nodes if node in self.silent)
             nodes = [node for node in nodes if node not in self.silent]
+            silence = self._silence(len(nodes), target, away)
         try:
             networks = len({self.places[node].network for node in nodes})
         except KeyError:
-            return _Seen(len(nodes), None, _first(silences) if silences else None)
-        return _Seen(len(nodes), networks, _first(silences) if silences else None)
+            return _Seen(len(nodes), None, silence)
+        return _Seen(len(nodes), networks, silence)
+
+    def _silence(self, live: int, target: int, away: tuple[bytes, ...]) -> _HoldersSilence:
+        """Many rows have the same holders."""
+        known = self._silences.get((live, target, away))
+        if known is None:
+            since_unix_s = min(self.silent[node].heard_unix_s for node in away)
+            known = _HoldersSilence(since_unix_s, self._due_unix_s(live, target, away))
+            self._silences[live, target, away] = known
+        return known
+
+    def _due_unix_s(self, live: int, target: int, away: Sequence[bytes]) -> float | None:
+        """As a holder judges it that is one of the ``live``; in which turn is left away."""
+        there = [PeerPast.met(self.now_unix_s)] * max(0, live - 1)
+        pasts = [*there, *(self.silent[node] for node in away)]
+        copies = [Copy(NodeId(b""), past, proven_unix_s=self.now_unix_s) for past in pasts]
+        health = Health(DhtKey(b""), NodeId(b""), target, copies, self.periods)
+        if health.counted < health.least:
+            return self.now_unix_s
+        left_s = waits_s(health)
+        return None if left_s is None else self.now_unix_s + left_s
 
 
-def _first(silences: Sequence[Silence]) -> Silence:
-    """The longest, and when the first of them is over."""
-    return Silence(min(silences).since_unix_s, min(each.due_unix_s for each in silences))
+def _first(silences: Sequence[_HoldersSilence]) -> _HoldersSilence:
+    """The longest, and when a copy is made again first."""
+    due_unix_s = [each.due_unix_s for each in silences if each.due_unix_s is not None]
+    return _HoldersSilence(
+        min(each.since_unix_s for each in silences), min(due_unix_s, default=None)
+    )
 
 
 async def safety_known(
@@ -119,13 +153,12 @@ async def safety_known(
 ) -> Safety:
     """``watched`` are the other holders of what is held here.  Raises HomeUnusable."""
     places = await disk.blocking.run(ledger.places.all)
-    silent: dict[bytes, Silence] = {}
+    silent: dict[bytes, PeerPast] = {}
     for key, past, place in watched:
         node = node_id(key)
         if place is not None:
             label = places[node].label if node in places else ""
             places[node] = HolderPlace(subnet(place), label)
         if past.silent_s:
-            left_s = past.grace_s(periods) - past.silent_s
-            silent[node] = Silence(past.heard_unix_s, now_unix_s + max(0.0, left_s))
-    return Safety(now_unix_s, places, silent)
+            silent[node] = past
+    return Safety(now_unix_s, places, silent, periods)
