@@ -491,7 +491,8 @@ GRACE_MAX_S: Final = 48 * 3600.0  # of IPFS's absences 0.5 % last longer
 GRACE_FACTOR: Final = 4.0  # times its longest absence of the last
 ABSENCES_REMEMBERED: Final = 16
 ABSENCES_KNOWN_MIN: Final = 16  # before they tell anything: the longest of 4 is soon outdone
-GRACE_WATCHED_S: Final = 3 * DAY_S  # without an absence, and it counts as steady
+GRACE_WATCHED_S: Final = DAY_S  # of IPFS's nodes that are met, a tenth stays so long
+STEADY_AWAY_MAX: Final = 0.02  # of the time: whoever is away more than restarts take is not steady
 GRACE_URGENT_SHARE: Final = 0.5  # of its grace, after which who alone is silent is not waited for
 GRACE_URGENT_SUM: Final = 0.8  # of such shares, where several are silent: a third less time alone
 REPAIR_TURN_S: Final = 600.0  # that each rank waits for the one before
@@ -555,6 +556,7 @@ assert AUDIT_SHARE_PER_DAY < AUDIT_READ_SHARE_PER_DAY <= 0.05 / 2, "an auditor r
 assert SAFE_PROVED_S > 2 * AUDIT_EVERY_S, "an audit may find nobody once"
 assert RELIED_ON_FACTOR > 2, "two hours, and a while between judging and writing down"
 assert GRACE_URGENT_SHARE < GRACE_URGENT_SUM < 2 * GRACE_URGENT_SHARE, "several are waited for less"
+assert STEADY_AWAY_MAX * GRACE_WATCHED_S < FELLOW_PING_S, "in the first day no absence passes"
 assert ABSENCES_KNOWN_MIN <= ABSENCES_REMEMBERED
 assert HOLDERS_LOOK_SHORT_S < HOLDERS_LOOK_S < PROVIDER_TTL_S * 2
 assert GRACE_MIN_S < GRACE_FIRST_S < GRACE_MAX_S < PROVIDER_TTL_S * 2

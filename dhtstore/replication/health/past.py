@@ -17,6 +17,7 @@ from dhtstore.params import (
     ABSENCES_REMEMBERED,
     GRACE_FACTOR,
     PRESENCE_REMEMBERED_S,
+    STEADY_AWAY_MAX,
 )
 from dhtstore.replication.health.periods import Periods
 
@@ -84,13 +85,19 @@ class PeerPast:
         return replace(self, absent_s=part * self.absent_s)
 
     def grace_s(self, periods: Periods) -> float:
-        """For how long it may be silent: a few times its longest absence of late; what is usual
-        while little is known of it; little for who was watched for long and never away."""
+        """For how long it may be silent: a few times its longest absence of late, which is little
+        for who is steady; what is usual while too little is known of it."""
+        longest_s = max(GRACE_FACTOR * max(self.away_s, default=0.0), periods.grace_min_s)
         if len(self.away_s) >= ABSENCES_KNOWN_MIN:
-            longest_s = GRACE_FACTOR * max(self.away_s)
-            return min(max(longest_s, periods.grace_min_s), periods.grace_max_s)
-        steady = not self.away_s and self.watched_s >= periods.watched_s
-        return periods.grace_min_s if steady else periods.grace_first_s
+            return min(longest_s, periods.grace_max_s)
+        if self._steady(periods):
+            return min(longest_s, periods.grace_first_s)
+        return periods.grace_first_s
+
+    def _steady(self, periods: Periods) -> bool:
+        """Whether it was watched for long and hardly ever away, as a server that is restarted."""
+        seen_s = self._weighed_s - self.silent_s
+        return self.watched_s >= periods.watched_s and self.absent_s <= STEADY_AWAY_MAX * seen_s
 
     @property
     def ever_answered(self) -> bool:

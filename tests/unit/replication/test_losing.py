@@ -98,8 +98,8 @@ def lost(*pasts: PeerPast, target: int = 3, repaired: bool = True) -> float:
 
 
 def test_more_is_lost_of_fewer_copies_of_silent_ones_and_where_nobody_repairs() -> None:
-    steady, new, silent = past(YEAR_S), past(DAY_S), past(DAY_S, silent_s=20 * 3600.0)
-    gone = past(DAY_S, silent_s=60 * 3600.0)
+    steady, new, silent = past(YEAR_S), past(DAY_S / 2), past(DAY_S / 2, silent_s=20 * 3600.0)
+    gone = past(DAY_S / 2, silent_s=60 * 3600.0)
     ranked = [
         lost(steady, steady),
         lost(steady, new),
@@ -115,7 +115,7 @@ def test_more_is_lost_of_fewer_copies_of_silent_ones_and_where_nobody_repairs() 
 
 def test_a_holder_that_was_not_heard_of_yet_counts_as_there_at_first() -> None:
     """Who holds a unit is looked up after a while."""
-    new = past(DAY_S)
+    new = past(DAY_S / 2)
     assert lost(new) == pytest.approx(lost(new, new), rel=0.02)
     later = replace(health(new), unknown_s=23 * 3600.0)
     assert lost_within(slots_of(later, NOTHING_SEEN, repaired=True)) > lost(new)
@@ -123,7 +123,7 @@ def test_a_holder_that_was_not_heard_of_yet_counts_as_there_at_first() -> None:
 
 def test_a_copy_more_than_repair_keeps_counts_for_nothing() -> None:
     """Of four replicas one may be missing before anybody repairs."""
-    new = past(DAY_S)
+    new = past(DAY_S / 2)
     assert lost(new, new, new, target=4) == lost(new, new, target=3)
 
 
