@@ -152,7 +152,7 @@ def test_more_copies_again_after_fewer_are_made_soon_and_believed_in_by_no_list(
             await lab.add(replace(STORAGE, periods=PERIODS))
         putter = lab.nodes[0]
         root = (await put_bytes(putter, CONTENT, replicas=5)).cid
-        await asyncio.sleep(PERIODS.watched_s)
+        await asyncio.sleep(PERIODS.holders_look_s * 1.5)  # by then all have heard of all
         await changed(putter, root, replicas=2)
         await asyncio.sleep(8 * PERIODS.trim_after_s)
         assert len(holders(lab, root)) == 2
