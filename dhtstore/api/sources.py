@@ -11,14 +11,21 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from dhtstore.config import counted, format_size, parse_duration
+from dhtstore.config import counted, format_size, parse_days
 from dhtstore.errors import UnreadableSource, UsageError
 from dhtstore.model.cid_path import as_one_spelling
 from dhtstore.model.names import name_of, name_of_argument
 from dhtstore.net.local.client import close_all
 from dhtstore.operations.cars import Export
 from dhtstore.operations.content import Chunker, Put, PutEntry
-from dhtstore.params import CAR_ROOTS_MAX, PATTERNS_MAX, PATTERNS_MAX_BYTES, WRAPPED_MAX
+from dhtstore.params import (
+    CAR_ROOTS_MAX,
+    PATTERNS_MAX,
+    PATTERNS_MAX_BYTES,
+    TTL_MAX_S,
+    WRAPPED_MAX,
+    YEAR_S,
+)
 
 AnyPath = str | os.PathLike[str]
 Ttl = float | str | None
@@ -34,17 +41,25 @@ class OpenedSource(NamedTuple):
 
 def ttl_s_of(ttl: Ttl) -> float | None:
     """Seconds, 0 for "until removed"; None stays None.  Raises UsageError, also where a text has no
-    unit: who types 30 means days, and holders would let go of it after 30 seconds."""
-    if ttl is None or isinstance(ttl, int | float):
-        return ttl
-    if ttl.strip().lower() == "none":
-        return 0.0
+    unit: holders would let go of it after 30 seconds.  So it does for more than TTL_MAX_S."""
+    if ttl is None:
+        return None
     try:
-        if not ttl.strip()[-1:].isalpha():
-            raise ValueError(f"{ttl[:40]!r} has no unit")
-        return parse_duration(ttl)
+        ttl_s = _seconds(ttl)
     except ValueError as error:
         raise UsageError(f"--ttl {error}").hinted("say 30d, 12h, or none") from error
+    if not 0 <= ttl_s <= TTL_MAX_S:
+        years = f"{TTL_MAX_S / YEAR_S:.0f} years"
+        raise UsageError(f"--ttl {ttl} is not between 0 and {years}").hinted(
+            "say none, and it is kept until it is removed"
+        )
+    return ttl_s
+
+
+def _seconds(ttl: str | float) -> float:
+    if isinstance(ttl, int | float):
+        return ttl
+    return 0.0 if ttl.strip().lower() == "none" else parse_days(ttl)
 
 
 def put_of(

@@ -119,6 +119,16 @@ def parse_duration(text: str) -> float:
     return duration_s
 
 
+def parse_days(text: str) -> float:
+    """As ``parse_duration``, and with a unit: who types 30 means days, and not seconds.
+
+    Raises ValueError.
+    """
+    if not text.strip()[-1:].isalpha():
+        raise ValueError(f"{text[:40]!r} has no unit")
+    return parse_duration(text)
+
+
 def format_size(size_bytes: float) -> str:
     """For people, in powers of ten, as disks are sold and every other size here is told:
     ``1.4 GB``."""

@@ -22,3 +22,10 @@ def test_a_number_alone_is_no_time_for_which_something_is_kept(ttl: str) -> None
     with pytest.raises(UsageError, match="--ttl") as refused:
         ttl_s_of(ttl)
     assert refused.value.hint == "say 30d, 12h, or none"
+
+
+@pytest.mark.parametrize("ttl", ["9999999d", 1e11, -1.0, float("nan")])
+def test_a_time_longer_than_any_is_refused_before_anything_is_asked(ttl: Ttl) -> None:
+    with pytest.raises(UsageError, match="is not between 0 and 317 years") as refused:
+        ttl_s_of(ttl)
+    assert refused.value.hint == "say none, and it is kept until it is removed"
