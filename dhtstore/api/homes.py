@@ -75,12 +75,11 @@ def set_in_file(home: Home, key: str, value: str) -> None:
     Raises InvalidSetting, and writes nothing then.
     """
     file = str(home.path / _FILE)
-    merge(Settings(), {key: value} if value else {}, "nothing was written")
+    given = {key: value} if value else {}
+    merge(Settings(), given, "nothing was written")
     values = parse_toml(home.read_config(), file)
     values.pop(key, None)
-    if value:
-        values[key] = value
-    settings = merge(Settings(), values, file)
+    settings = merge(merge(Settings(), values, file), given, "nothing was written")
     if value:
         check_setting(key, home, settings, "nothing was written")
     home.write_config(to_toml(written(settings)))

@@ -41,6 +41,25 @@ def test_a_setting_that_the_next_start_refuses_is_not_written(
     assert not (home / "config.toml").exists()
 
 
+def test_a_setting_that_another_one_forbids_is_not_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is in the file was all right before, and still is."""
+    home = tmp_path / "home"
+    for line, code in (
+        ("config capacity 100MB", 0),
+        ("config donate 200MB", 2),
+        ("config donate 50MB", 0),
+        ("config capacity 20MB", 2),
+    ):
+        told = _said(line, home, capsys)
+        assert told[0] == code, line
+        if code:
+            assert told[1].startswith("error: nothing was written: donate: more than the capacity")
+    written = (home / "config.toml").read_text()
+    assert written == "capacity = 100000000\ndonate = 50000000\n"
+
+
 def test_settings_that_can_be_had_are_written(tmp_path: Path) -> None:
     keys, home = tmp_path / "list", str(tmp_path / "home")
     keys.write_text(f"{'ab' * 32}  # a friend\n")
