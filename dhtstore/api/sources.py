@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from dhtstore.config import counted, format_size, parse_days
+from dhtstore.config import counted, format_size, parse_duration_with_unit
 from dhtstore.errors import UnreadableSource, UsageError
 from dhtstore.model.cid_path import as_one_spelling
 from dhtstore.model.names import name_of, name_of_argument
@@ -59,7 +59,7 @@ def ttl_s_of(ttl: Ttl) -> float | None:
 def _seconds(ttl: str | float) -> float:
     if isinstance(ttl, int | float):
         return ttl
-    return 0.0 if ttl.strip().lower() == "none" else parse_days(ttl)
+    return 0.0 if ttl.strip().lower() == "none" else parse_duration_with_unit(ttl)
 
 
 def put_of(

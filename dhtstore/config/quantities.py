@@ -119,7 +119,7 @@ def parse_duration(text: str) -> float:
     return duration_s
 
 
-def parse_days(text: str) -> float:
+def parse_duration_with_unit(text: str) -> float:
     """As ``parse_duration``, and with a unit: who types 30 means days, and not seconds.
 
     Raises ValueError.

@@ -95,10 +95,10 @@ def _what(each: CopyEvent) -> str:
 
 def _seconds(since: str) -> float | None:
     """Raises UsageError."""
-    from dhtstore.config import parse_days
+    from dhtstore.config import parse_duration_with_unit
     from dhtstore.errors import UsageError
 
     try:
-        return parse_days(since) if since else None
+        return parse_duration_with_unit(since) if since else None
     except ValueError as error:
         raise UsageError(f"--since: {error}").hinted("say how long ago, as 2h or 7d") from error

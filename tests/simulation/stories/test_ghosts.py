@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, subnet
 from dhtstore.model.identity import PublicKey, dht_key, distance, node_id
 from dhtstore.node.duties.repairing.watching import Said, Watched
@@ -127,15 +128,21 @@ def test_who_was_sought_in_vain_is_not_waited_for_anew_once_it_is_named() -> Non
     tell(story)
 
 
+async def kept_by_three(lab: Lab) -> Cid:
+    """Of four storage nodes, which know of each other by now; the root."""
+    client = await lab.add(replace(CLIENT, periods=PERIODS))
+    for _ in range(4):
+        await lab.add(NODE)
+    root = (await put_bytes(client, CONTENT)).cid
+    await asyncio.sleep(PERIODS.holders_look_s)
+    return root
+
+
 def test_a_copy_that_was_just_made_is_known_whoever_else_is_named() -> None:
     """Else it would be made again and again, by a node for which liars take all places."""
 
     async def story(lab: Lab) -> None:
-        client = await lab.add(replace(CLIENT, periods=PERIODS))
-        for _ in range(4):
-            await lab.add(NODE)
-        root = (await put_bytes(client, CONTENT)).cid
-        await asyncio.sleep(PERIODS.holders_look_s)
+        root = await kept_by_three(lab)
         node = holders(lab, root)[0]
         one, judge = await haunted(node, root.raw, Address("11.0.0.1", 4000)), node.repair.judge
         liars = [row._replace(lacks="gone") for row in one.row.holders if not row.proven_unix_s]
@@ -151,11 +158,7 @@ def test_a_copy_that_was_just_made_is_known_whoever_else_is_named() -> None:
 
 def test_a_holder_that_is_found_to_lack_it_again_is_no_new_loss() -> None:
     async def story(lab: Lab) -> None:
-        client = await lab.add(replace(CLIENT, periods=PERIODS))
-        for _ in range(4):
-            await lab.add(NODE)
-        root = (await put_bytes(client, CONTENT)).cid
-        await asyncio.sleep(PERIODS.holders_look_s)
+        root = await kept_by_three(lab)
         node = holders(lab, root)[0]
         async with node.repair.alone():
             [one] = await node.repair.units.named([(root.raw, False)])
