@@ -76,13 +76,13 @@ def test_it_is_told_when_there_are_too_few(health: Health) -> None:
 
 
 def test_two_that_are_silent_alone_are_not_waited_for_until_their_grace_is_over() -> None:
-    """For 0.8 of 46 hours together."""
+    """For 0.8 of 36 hours together."""
     past = replace(PeerPast.met(0.0), silent_s=HOUR_S)
     known = [Copy(NodeId(bytes([each]) * 20), past, 1.0) for each in (8, 9)]
     health = Health(DhtKey(bytes(20)), NodeId(b"\7" * 20), 3, known)
     told_s = waits_s(health)
     assert told_s is not None
-    assert round(told_s / HOUR_S, 1) == 17.4
+    assert round(told_s / HOUR_S, 1) == 13.4
 
 
 def test_who_answers_is_asked_for_its_proof_before_a_copy_is_said_to_be_made() -> None:

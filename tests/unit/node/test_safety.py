@@ -41,7 +41,7 @@ def row(
 
 
 def away(silent_s: float) -> PeerPast:
-    """Whose grace is 46 hours."""
+    """Whose grace is 36 hours."""
     return PeerPast(NOW - DAY_S, NOW - silent_s, NOW, silent_s=silent_s)
 
 
@@ -63,7 +63,7 @@ def test_of_several_units_the_worst_counts() -> None:
     assert (told.state, told.live, told.copies) == ("silent", 2, 3)
     assert told.silent == Moment.at(NOW - 5 * HOUR)
     assert told.due is not None
-    assert round(told.due.unix_s - NOW) == 41 * HOUR
+    assert round(told.due.unix_s - NOW) == 31 * HOUR
     assert silent.told(row((TWO, THREE, FOUR))).state == "safe"
 
 
@@ -74,7 +74,7 @@ def test_the_longest_silence_is_told_and_when_a_copy_is_made_again() -> None:
     assert (told.live, told.networks) == (1, 1)
     assert told.silent == Moment.at(NOW - 10 * HOUR)
     assert told.due is not None
-    assert round(told.due.unix_s - NOW) == round((0.8 * 46 - 19) / 2 * HOUR)
+    assert round(told.due.unix_s - NOW) == round((0.8 * 36 - 19) / 2 * HOUR)
 
 
 def test_one_of_four_that_is_silent_is_not_said_to_be_replaced() -> None:
@@ -84,7 +84,7 @@ def test_one_of_four_that_is_silent_is_not_said_to_be_replaced() -> None:
     assert (told.state, told.live, told.due) == ("silent", 3, None)
     told = known(one=away(5 * HOUR), two=away(9 * HOUR)).told(four)
     assert told.due is not None
-    assert round(told.due.unix_s - NOW) == 41 * HOUR
+    assert round(told.due.unix_s - NOW) == 31 * HOUR
 
 
 def test_a_copy_more_than_wanted_makes_up_for_a_silent_one() -> None:

@@ -28,10 +28,10 @@ def lived(days: int, off: Iterable[int]) -> PeerPast:
         (30, (), 8),
         (30, (200, 500), 8),  # two restarts
         (30, (200, 201, 202, 500), 12),  # one of them took three hours
-        (2, (30,), 46),  # too often by what is known yet
+        (2, (30,), 36),  # too often by what is known yet
         (30, [day * 24 + hour for day in range(30) for hour in range(8)], 32),  # off each night
-        (8, [day * 24 + hour for day in range(8) for hour in range(8)], 46),  # of fewer nights
-        (30, range(100, 112), 46),  # half a day, once
+        (8, [day * 24 + hour for day in range(8) for hour in range(8)], 36),  # of fewer nights
+        (30, range(100, 112), 36),  # half a day, once
     ],
 )
 def test_by_what_was_seen_of_it(days: int, off: Iterable[int], grace_h: float) -> None:

@@ -65,16 +65,16 @@ def silent_for(hours: int) -> Copy:
 @pytest.mark.parametrize(
     ("silent_h", "urgent"),
     [
-        ([22], False),  # of 46 that it may be
-        ([23], True),
-        ([31, 10], True),  # together 41 of 46
-        ([10, 31], True),
-        ([18, 18], False),  # 36
-        ([19, 19], True),
-        ([45, 7], False),  # a night's maintenance, whatever the other does
-        ([13, 12, 12], True),
-        ([12, 12, 12], False),
-        ([46, 22], False),  # the first is lost and not waited for
+        ([17], False),  # of 36 that it may be
+        ([18], True),
+        ([22, 8], True),  # together 30 of 36
+        ([8, 22], True),
+        ([14, 14], False),  # 28
+        ([15, 15], True),
+        ([35, 7], False),  # a night's maintenance, whatever the other does
+        ([10, 10, 9], True),
+        ([9, 9, 9], False),
+        ([36, 17], False),  # the first is lost and not waited for
     ],
 )
 def test_of_the_last_copy_the_more_are_silent_the_less_each_is_waited_for(
