@@ -343,7 +343,7 @@ def test_what_is_left_of_the_budget_goes_to_as_many_copies_as_it_is_enough_for()
         await putter.repair.budget.spent(1000)
         for dead in [node for node in holders(lab, root) if node is not putter]:
             lab.crash(dead)
-        await asyncio.sleep(2 * DAY_S)
+        await asyncio.sleep(DAY_S)  # before the new holder waits no more for the others
         assert kinds(lab) == ["lost", "lost", "repaired"]
         [planned] = await putter.repair.plan()
         assert planned.act is Act.WAIT
