@@ -257,6 +257,7 @@ RECEIPTS_FILE_MAX_BYTES: Final = 64 * MIB  # some 25,000 receipts as JSON
 RECEIPTS_PER_UNIT_MAX: Final = 128  # kept by who put it; of holders that are gone, too
 OWN_PUTS_SEEN_MAX: Final = 65_536  # of which something is to be written into their lists
 LISTED_SETS_MAX: Final = 32  # of holders, in the row of a list; units of more have other holders
+PUT_ROWS_BYTES: Final = 64 * KIB  # of a put of few units: pages of 4 KiB in the log of the ledger
 RECEIPT_MAX_BYTES: Final = 1 * KIB  # packed; today's has at most 690
 PEERS_SAVE_FIRST_S: Final = 10.0  # a young node learns fast and may be killed; then doubling up to
 PEERS_SAVE_INTERVAL_S: Final = 600.0

@@ -15,7 +15,7 @@ from dhtstore.config import counted
 from dhtstore.content.dag.local import Leaves, cutting
 from dhtstore.content.dag.units import Lineage
 from dhtstore.dht.core.record_rules import Published
-from dhtstore.errors import UsageError
+from dhtstore.errors import HomeUnusable, NoRoom, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import subnet
 from dhtstore.model.identity import NodeId
@@ -135,11 +135,12 @@ class Uploader:
         earlier put of the same was called comes before ``name``.
 
         Raises UsageError (counts or a name that cannot be), UnreadableSource, SourceChanged, NoRoom
-        (nothing was announced), QuorumNotReached with the PutOutcome as ``partial`` when fewer
-        than ``min_acks`` copies have receipts, NotAnnounced, with the same, when nobody could be
-        told of them, PartlyStored, with the same, when something was skipped and nothing else is
-        to be said, and what ``progress`` raises.  Cut short once there are copies, it still
-        writes down the put and their receipts; what became of whom until then is in ``cut_short``.
+        or HomeUnusable (nothing was announced, or it names what others hold), QuorumNotReached with
+        the PutOutcome as ``partial`` when fewer than ``min_acks`` copies have receipts,
+        NotAnnounced, with the same, when nobody could be told of them, PartlyStored, with the same,
+        when something was skipped and nothing else is to be said, and what ``progress`` raises.
+        Cut short once there are copies, it still writes down the put and their receipts; what
+        became of whom until then is in ``cut_short``.
         """
         _check_counts(replicas or self.settings.replicas, min_acks)
         if named and len(name) > PUT_NAME_MAX_CHARS:
@@ -179,6 +180,8 @@ class Uploader:
             if not brought.kept:
                 self.staging.collector.left()  # what was written before the room ended
             meter.imported(imported.size_bytes, kept=kept)
+            if not kept:  # else the own copy is written down before there is any other
+                await run(self.ledger.puts.check_room)
             earlier = await self.book.known(imported.cid)
             policy = self._policy(imported.cid, earlier, asked)
             steps = cutting(brought.blocks, imported.cid)
@@ -272,8 +275,13 @@ class Uploader:
         return self.settings.storage and brought.kept and not self.leaving()
 
     async def _known_from_now(self, work: _Work, made: _Made, placed: Sequence[PlacedUnit]) -> None:
-        await self.disk.blocking.run(self._remember, work, made, placed)
-        self.spread(work.policy, work.earlier, work.units)
+        """Others hold it from now on, also where that cannot be written down."""
+        try:
+            await self.disk.blocking.run(self._remember, work, made, placed)
+        except (NoRoom, HomeUnusable) as error:
+            raise _not_written_down(work, error) from error
+        finally:
+            self.spread(work.policy, work.earlier, work.units)
 
     def _remember(self, work: _Work, made: _Made, placed: Sequence[PlacedUnit]) -> None:
         record = work.record(self.clock.unix_s())
@@ -287,6 +295,16 @@ class Uploader:
         if self._keeps(work.brought):
             self.ledger.pins.add(work.imported.cid, work.name, "put", work.units)
             self.ledger.cache.kept(work.imported.cid)
+
+
+def _not_written_down(work: _Work, error: NoRoom | HomeUnusable) -> NoRoom | HomeUnusable:
+    """Whoever put it is to know what others keep from now on."""
+    cid = work.imported.cid
+    hint = (
+        f"put it again once there is room: nothing is sent twice; `dhtstore rm {cid}` ends the"
+        " copies instead"
+    )
+    return type(error)(f"copies of {cid} were made and cannot be listed: {error}").hinted(hint)
 
 
 def _own_domain(identity: Identity, settings: NodeSettings) -> Domain:

@@ -12,7 +12,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
-from dhtstore.params import RECEIPTS_PER_UNIT_MAX
+from dhtstore.params import PUT_ROWS_BYTES, RECEIPTS_PER_UNIT_MAX
 from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import decode, decode_signed, encode, part, sound
 from dhtstore.store.ledger.listing.listing import (
@@ -37,6 +37,7 @@ PUT_ROWS: Final = (
     b"proof/",
     PLACES,
 )  # all that is remembered of puts begins so
+_TRIAL: Final = b"trial"  # a row that is gone at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,12 @@ class Puts:
             listed = self._listing.row(root.raw, dict([reason]))
             gone = set(self._listing.keys(root.raw)) - {key for key, _ in listed}
             self._roots.keep(root, reason, units, also=listed, gone=gone)
+
+    def check_room(self) -> None:
+        """Whether a put could be written down: as much is written, and removed.  Raises NoRoom,
+        HomeUnusable."""
+        self._table.write([(_TRIAL, bytes(PUT_ROWS_BYTES))])
+        self._table.write([], [_TRIAL])
 
     def get(self, root: Cid) -> PutRecord | None:
         """None also where the row is damaged."""

@@ -9,16 +9,17 @@ from dataclasses import replace
 import pytest
 
 from dhtstore.errors import HomeUnusable, NoRoom
+from dhtstore.model.cid import Cid
 from dhtstore.model.identity import dht_key, distance
 from dhtstore.node.node import Node
 from dhtstore.node.views.room import Giving
 from dhtstore.node.views.status import node_status
 from dhtstore.operations.nodes import NodeStatus
-from dhtstore.operations.operation import unwatched
+from dhtstore.operations.operation import Progress, unwatched
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.ledger.memory import MemoryKeyValue
-from simulations.events.users import get_bytes, put_bytes
+from simulations.events.users import get_bytes, once, put_bytes
 from tests.simulation.harness import CLIENT, Lab, tell
 from tests.simulation.stories.test_repair import NODE, PERIODS, holders
 
@@ -211,5 +212,53 @@ def test_who_stays_after_all_on_a_full_disk_stays() -> None:
         await leaver.leaving.cancel()
         assert not leaver.leaving.active
         assert any("stays cannot be written down" in text for text in leaver.warnings.texts)
+
+    tell(story)
+
+
+@pytest.mark.parametrize("refusal", [NoRoom, HomeUnusable])
+def test_a_client_that_can_write_nothing_down_has_nobody_hold_what_it_puts(
+    refusal: type[NoRoom | HomeUnusable],
+) -> None:
+    """Copies were made that nobody knew of any more, nor could end."""
+
+    async def story(lab: Lab) -> None:
+        ledger = FailingLedger()
+        client = await lab.add(CLIENT, ledger=ledger)
+        await lab.grow(4)
+        ledger.full, ledger.refusal = True, refusal
+        with pytest.raises(refusal):
+            await put_bytes(client, CONTENT)
+        assert not any(node.ledger.claims.count_kept(0) for node in lab.nodes)
+
+        ledger.full = False
+        await put_bytes(client, CONTENT)
+        assert [each.name for each in client.ledger.puts.list()] == ["bytes"]
+        assert list(ledger.scan(b"trial")) == []
+
+    tell(story)
+
+
+def test_a_ledger_that_fills_while_copies_are_made_names_what_they_are_of() -> None:
+    async def story(lab: Lab) -> None:
+        ledger = FailingLedger()
+        client = await lab.add(CLIENT, ledger=ledger)
+        await lab.grow(4)
+
+        def fills(progress: Progress) -> None:
+            ledger.full = progress.phase == "copying"
+
+        uploader, pieces = client.uploader(), once(CONTENT)
+        with pytest.raises(NoRoom, match="copies of bafy") as caught:
+            await uploader.put(pieces, name="a", replicas=3, min_acks=None, progress=fills)
+        assert "dhtstore rm bafy" in caught.value.hint
+        cid = caught.value.hint.split("`")[1].split()[-1]
+
+        ledger.full = False
+        assert client.ledger.puts.list() == []
+        await asyncio.sleep(60)
+        async with client.fetch_session() as session:
+            await client.removing_everywhere().remove(session, Cid.parse(cid))
+        assert not any(node.ledger.claims.count_kept(0) for node in lab.nodes)
 
     tell(story)
