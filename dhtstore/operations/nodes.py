@@ -174,6 +174,7 @@ class SetCapacity(Operation[CapacityChange], frozen=True, kw_only=True):
 ProvedBy = Literal["receipt", "record", "check", "audit", ""]
 UNSIGNED: Final = ("announced", "says so")  # states of a HolderStatus whose copy is a word
 FOR_OTHERS: Final = "for others"
+SIGNED_BEFORE: Final = "it signed for an earlier policy"  # why a copy does not count
 
 
 class HolderStatus(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.node import Node
+from dhtstore.node.overview import root_status_of
 from dhtstore.node.policies.book import PolicyBook
 from dhtstore.node.ports import NodeSettings
 from dhtstore.operations.keeping import RemovedPut
@@ -54,6 +55,27 @@ def test_what_is_changed_on_the_other_machine_is_what_the_list_tells(
             await here.policies.renewal.look_up()
         row = await listed(here)
         assert (row.state, row.replicas) == ("short", 4)
+
+    tell(story)
+
+
+def test_a_look_at_what_the_other_machine_changed_does_not_make_copies_doubtful() -> None:
+    """`status` had the own copy alone signed for the newer policy: "1 of 2", and others "for
+    another owner"."""
+
+    async def story(lab: Lab) -> None:
+        here, there, root = await put_on_one(lab)
+        await changed(there, root, replicas=2)
+        for _ in range(3):
+            told = await root_status_of(here, root, check=False)
+            assert told.put is not None
+            assert (told.put.state, told.copies, told.replicas) == ("safe", 2, 2)
+            assert {each.state for each in told.units[0].holders} == {"live", "believed"}
+            await asyncio.sleep(600)
+        newest = here.policies.book.here(here.identity.owner, root.raw)
+        signed = {each.policy_seq for each in here.ledger.receipts.for_root(root)}
+        assert newest is not None
+        assert signed == {newest.sequence}
 
     tell(story)
 

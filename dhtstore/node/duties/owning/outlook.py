@@ -15,7 +15,14 @@ from dhtstore.model.unit import unit_name, unit_text
 from dhtstore.node.duties.repairing.repair import Repair
 from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.operations.moment import Moment
-from dhtstore.operations.nodes import FOR_OTHERS, UNSIGNED, HolderStatus, RootStatus, UnitStatus
+from dhtstore.operations.nodes import (
+    FOR_OTHERS,
+    SIGNED_BEFORE,
+    UNSIGNED,
+    HolderStatus,
+    RootStatus,
+    UnitStatus,
+)
 from dhtstore.operations.safety import HoldersSeen, UnitCare
 from dhtstore.replication.auditing import slot_unix_s
 from dhtstore.replication.health.copies import CopyState, Health
@@ -149,7 +156,8 @@ def _waits_s(health: Health) -> float | None:
 
 def _for_others(holder: HolderStatus, row: HolderRow | None) -> HolderStatus:
     """Who proved a copy of what was put from here, and signed nothing for that."""
-    if row is None or row.lacks or not row.proven_unix_s or holder.state not in UNSIGNED:
+    unsigned = holder.state in UNSIGNED and holder.why != SIGNED_BEFORE
+    if row is None or row.lacks or not row.proven_unix_s or not unsigned:
         return holder
     why = "it proves its copy, and signed for another owner only"
     return replace(holder, state=FOR_OTHERS, why=why)

@@ -20,7 +20,14 @@ from dhtstore.node.views.copies.safety import Safety
 from dhtstore.node.views.copies.sharing import owners_of, with_others
 from dhtstore.node.views.providers import found_providers
 from dhtstore.operations.moment import Moment
-from dhtstore.operations.nodes import UNSIGNED, HolderStatus, ProvedBy, RootStatus, UnitStatus
+from dhtstore.operations.nodes import (
+    SIGNED_BEFORE,
+    UNSIGNED,
+    HolderStatus,
+    ProvedBy,
+    RootStatus,
+    UnitStatus,
+)
 from dhtstore.params import PROVIDER_TTL_S
 from dhtstore.replication.quorum import Quorum
 from dhtstore.store.ledger.listing.places import HolderPlace
@@ -116,13 +123,16 @@ async def root_status(
 async def _look(
     checker: HolderChecks, root: Cid, unit: Unit, known: _Remembered, *, check: bool
 ) -> _Look:
+    """Only where all are asked does this node sign again under a newer policy: once one has, what
+    others signed before counts no more."""
     signed = known.signed(unit)
     providers = await _providers(checker, unit, known=bool(signed))
     told = told_of(providers or [], checker.reach)
     keys: dict[PublicKey, None] = dict.fromkeys([*told, *signed])
     own = checker.identity.public_key
     asked = keys if check else [key for key in keys if key == own]
-    question = Question(unit, signed, known.put_here, known.policy, known.newest(unit))
+    policy = known.policy if check or own not in signed else None
+    question = Question(unit, signed, known.put_here, policy, known.newest(unit))
     said = await checker.check(question, {key: told.get(key, []) for key in asked})
     fresh = [each for each in checker.receipts(root) if each.unit == unit.name]
     signed |= {each.signer: each.time for each in fresh}
@@ -222,7 +232,7 @@ def _holder(key: PublicKey, look: _Look, known: _Remembered, *, counted: bool) -
     elif last.state != "live":
         state, why = last.state, last.why
     else:
-        state, why = "announced" if key in announced else "gone", "it signed for an earlier policy"
+        state, why = "announced" if key in announced else "gone", SIGNED_BEFORE
     by = _proof(proved_unix_s, look.signed.get(key), announced.get(key))
     proved = Moment.at_or_never(proved_unix_s)
     return HolderStatus(format_node(node), state, proved, why, by if proved else "")
