@@ -64,7 +64,8 @@ class PutSummary(msgspec.Struct, frozen=True, gc=False):
     (fewer than wanted), "none" (no copy is known), "expired" (it was wanted until then).  ``live``
     are copies without those of silent holders, which are known where a node holds the same; the
     longest silent since ``silent``, and if none comes back a copy is made again from ``due`` on,
-    null where as many are enough as answer.
+    null where as many are enough as answer; of what never had all of its copies this node makes
+    those, if it holds one.
     ``networks`` is on how many networks those copies are, None where that is not known of all."""
 
     name: str

@@ -52,7 +52,7 @@ def _shared(put: PutSummary) -> str:
 
 def _short(put: PutSummary) -> str:
     does = "`dhtstore repair` on one of them, or putting it again, does it now"
-    if put.copies < put.replicas - put.replicas // REPAIR_SLACK_DIVISOR:
+    if put.due or put.copies < put.replicas - put.replicas // REPAIR_SLACK_DIVISOR:
         return f"its holders repair it by themselves; {does}"
     return f"{_spared(put)}; {does}"
 

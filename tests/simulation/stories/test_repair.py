@@ -14,6 +14,7 @@ from dhtstore.content.dag import unit_walk, units
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import DhtKey, dht_key, format_node
 from dhtstore.node.node import Node
+from dhtstore.node.overview import root_status_of
 from dhtstore.params import MIB, PROVIDER_PROBE_AT_HOUR_S
 from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.plan import Act
@@ -327,6 +328,9 @@ def test_without_budget_nothing_is_sent_and_the_status_says_so() -> None:
         [planned] = await putter.repair.plan()
         assert planned.act is Act.WAIT
         assert "; too little is left of today's budget: 0 B, and a copy takes" in planned.why
+        care = (await root_status_of(putter, root, check=False)).units[0].care
+        assert care is not None
+        assert (care.act, care.why, care.due) == ("wait", planned.why, None)
 
     tell(story)
 
@@ -351,6 +355,12 @@ def test_what_is_left_of_the_budget_goes_to_as_many_copies_as_it_is_enough_for()
         assert planned.why.endswith(
             "; too little is left of today's budget: 149.0 kB, and a copy takes 300.1 kB"
         )
+        now_unix_s = putter.ports.clock.unix_s()
+        care = (await root_status_of(putter, root, check=False)).units[0].care
+        assert care is not None
+        assert care.due is not None
+        assert (care.act, care.why) == ("wait", planned.why)
+        assert 22 < (care.due.unix_s - now_unix_s) / 3600 < 24
 
     tell(story)
 

@@ -396,6 +396,29 @@ def test_who_signed_before_its_owner_wanted_more_is_no_holder_of_others() -> Non
     tell(story)
 
 
+def test_a_copy_that_was_never_made_is_told_as_one_that_is_made_and_a_lost_one_may_wait() -> None:
+    """Of four: beside "repair is due" stood that one may wait for the next."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 7)
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        await asyncio.sleep(DAY_S)
+        await changed(putter, root, replicas=4)
+        row = await listed(putter)
+        assert (row.state, row.copies) == ("short", 3)
+        assert row.due is not None
+        assert row.due.unix_s == int(putter.ports.clock.unix_s())
+        await asyncio.sleep(2 * HOUR_S)
+        assert len(holders(lab, root)) == 4
+        lab.crash(next(node for node in holders(lab, root) if node is not putter))
+        await asyncio.sleep(3 * DAY_S)
+        row = await listed(putter)
+        assert (row.state, row.copies, row.due) == ("short", 3, None)
+
+    tell(story)
+
+
 def test_who_holds_nothing_for_others_is_told_what_to_do_instead() -> None:
     async def story(lab: Lab) -> None:
         await grow(lab, 3)

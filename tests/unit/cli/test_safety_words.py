@@ -251,6 +251,8 @@ def test_a_copy_that_a_large_put_can_spare_is_not_told_as_if_it_were_about_to_be
     more = replace(put("short", copies=6), replicas=8)
     assert "of so many, up to 2 that are missing may wait" in safety_text(more, NOW)
     assert "by themselves" in safety_text(replace(more, copies=5), NOW)
+    never_made = replace(spared, due=Moment.at(NOW))
+    assert "by themselves" in safety_text(never_made, NOW)
 
 
 def test_copies_that_others_keep_are_not_told_as_if_they_were_about_to_be_made() -> None:

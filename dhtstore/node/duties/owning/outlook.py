@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from dhtstore.model.contact import subnet
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.unit import unit_name, unit_text
-from dhtstore.node.duties.repairing.repair import Repair
+from dhtstore.node.duties.repairing.repair import Repair, by_itself
 from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.nodes import (
@@ -105,7 +105,8 @@ class Outlook:
         return lost_within(slots_of(health, rate, repaired=repaired))
 
     def care(self, one: Watched) -> UnitCare:
-        choice, now = self.choice(one), self.repair.identity.now_unix_s()
+        now = self.repair.identity.now_unix_s()
+        choice = by_itself(self.repair, one, self.choice(one))
         looked = one.row.looked_unix_s > 0
         health = self.repair.judge.health(one)
         due_unix_s = self.due_unix_s(health, choice, now) if looked else None
@@ -126,12 +127,13 @@ class Outlook:
         return self.repair.judge.judge(one, self.repair.identity.now_unix_s())
 
     def due_unix_s(self, health: Health, choice: Choice, now_unix_s: float) -> float | None:
-        """When a copy is made again by itself: now, in this node's turn, or once so many of those
-        that are silent, or were never met, were so for their grace that there are too few."""
+        """When a copy is made again by itself: now, in this node's turn, when there is budget for
+        it, or once so many of those that are silent, or were never met, were so for their grace
+        that there are too few."""
         if choice.act is Act.REPAIR:
             return now_unix_s
         if choice.act is Act.WAIT and choice.missing:
-            return choice.due_unix_s
+            return choice.due_unix_s if math.isfinite(choice.due_unix_s) else None
         waits_s = _waits_s(health)
         return None if waits_s is None else now_unix_s + waits_s
 

@@ -10,6 +10,7 @@ A round looks at all units; what then waits for its turn is judged again in betw
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -231,7 +232,8 @@ class Repair:
             await self._load()
             async for units in self.units.pages():
                 now = self.identity.now_unix_s()
-                planned += [_plan_of(self, one, self.judge.judge(one, now)) for one in units]
+                choices = [(one, self.judge.judge(one, now)) for one in units]
+                planned += [_done(one, by_itself(self, one, choice)) for one, choice in choices]
         return planned
 
     async def now(self) -> list[UnitDone]:
@@ -265,7 +267,8 @@ def _affordable(budget: Budget, one: Watched, choice: Choice) -> Choice:
         return replace(choice, missing=copies)
     left, copy = format_size(budget.left_bytes), format_size(size_bytes)
     why = f"too little is left of today's budget: {left}, and a copy takes {copy}"
-    return replace(choice, act=Act.WAIT, why=f"{choice.why}; {why}")
+    waits = replace(choice, act=Act.WAIT, due_unix_s=budget.renewed_unix_s)
+    return replace(waits, why=f"{choice.why}; {why}")
 
 
 def _done(one: Watched, choice: Choice) -> UnitDone:
@@ -279,11 +282,13 @@ def _unproved(judge: Judge, one: Watched) -> bool:
     return len(health.live) < len(health.at(CopyState.LIVE))
 
 
-def _plan_of(repair: Repair, one: Watched, choice: Choice) -> UnitDone:
+def by_itself(repair: Repair, one: Watched, choice: Choice) -> Choice:
+    """What comes of ``choice`` where nobody asks for it: others who answer prove theirs first, and
+    then the budget counts."""
     if choice.act is Act.REPAIR and _unproved(repair.judge, one):
         why = f"{choice.why}; others answer, and are asked for a proof first"
-        return UnitDone(one, Act.WAIT, why, choice.copies)
-    return _done(one, _affordable(repair.budget, one, choice))
+        return replace(choice, act=Act.WAIT, why=why, due_unix_s=math.inf)
+    return _affordable(repair.budget, one, choice)
 
 
 def _first(chosen: Chosen) -> tuple[int, int]:

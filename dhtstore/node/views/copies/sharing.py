@@ -27,14 +27,16 @@ _OWNERS_TOLD_MAX: Final = 64
 def with_others(ledger: Ledger, safety: Safety, put: PutSummary) -> PutSummary:
     """The row of a put of which too few signed, or too few of those answer: with those that this
     node found to hold a copy, and that signed none, there may be enough, and then nobody repairs.
-    In a worker."""
+    What was never made this node makes, if it is a holder.  In a worker."""
     root, signed = Cid.parse(put.cid), dict[bytes, set[bytes]]()
     for unit, node in plausible(ledger.receipts.for_root(root), ledger.receipts.proofs(root)):
         signed.setdefault(unit, set()).add(node)
     units = ledger.roots.units(root)
     live = min((_live(ledger, safety, each, signed.get(each.name)) for each in units), default=0)
     if live < put.replicas or live <= put.live:
-        return put
+        made = min((ledger.receipts.count(root, each.name) for each in units), default=0)
+        makes = made < put.replicas and any(ledger.claims.owns(each.name) for each in units)
+        return replace(put, due=Moment.at(safety.now_unix_s)) if makes else put
     return replace(put, state="shared", others=live - put.live)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -40,6 +41,13 @@ class Budget:
     @property
     def left_bytes(self) -> int:
         return max(0, self.day_bytes - self.spent_bytes)
+
+    @property
+    def renewed_unix_s(self) -> float:
+        """When there is a day's worth again; infinite where nothing is to be sent at all."""
+        if not self.day_bytes:
+            return math.inf
+        return self._row.day_unix_s + DAY_S if self.spent_bytes else self.clock.unix_s()
 
     def allows(self, copies: int, size_bytes: int) -> int:
         """How many of so many copies may be sent now, each of that size."""
