@@ -45,6 +45,18 @@ async def fewest(lab: Lab, root: Cid, work: asyncio.Task[object]) -> int:
     return least
 
 
+def lookups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, bytes]]:
+    """Who looks for the closest to what, as it comes."""
+    begun, start = list[tuple[bytes, bytes]](), Lookups._start
+
+    def counted(self: Lookups, target: bytes, kind: object, also: object = ()) -> object:
+        begun.append((self._table.node.id, target))
+        return start(self, target, kind, also)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Lookups, "_start", counted)
+    return begun
+
+
 async def providers(node: Node, root: Cid) -> set[bytes]:
     found = await node.dht.find_providers(dht_key(root.raw), wanted=10, timeout_s=30.0)
     return {each.record.signer for each in found.providers}
@@ -72,13 +84,7 @@ def test_a_copy_goes_to_another_before_its_holder_leaves() -> None:
 
 def test_the_closest_to_a_unit_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """For who holds it, where copies go, whom to tell of them and of the end of the one here."""
-    begun, start = list[tuple[bytes, bytes]](), Lookups._start
-
-    def counted(self: Lookups, target: bytes, kind: object, also: object = ()) -> object:
-        begun.append((self._table.node.id, target))
-        return start(self, target, kind, also)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Lookups, "_start", counted)
+    begun = lookups(monkeypatch)
 
     async def story(lab: Lab) -> None:
         await lab.grow(7)
@@ -128,6 +134,45 @@ def test_where_nobody_takes_it_the_node_stays_and_says_why_until_it_is_cancelled
         await again.leaving.cancel()
         assert not again.leaving.active
         assert again.warnings.texts == []
+
+    tell(story)
+
+
+def test_who_was_not_leaving_and_stays_announces_nothing_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = lookups(monkeypatch)
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(3)
+        root = (await put_bytes(lab.nodes[0], CONTENT)).cid
+        stays = lab.nodes[1]
+        announcing = stays.node_id, dht_key(root.raw)
+        await asyncio.sleep(60)
+        begun.clear()
+        assert not await stays.leaving.cancel()
+        await asyncio.sleep(60)
+        assert announcing not in begun
+        await stays.leaving.leave(unwatched)  # which nobody takes
+        begun.clear()
+        assert await stays.leaving.cancel()
+        await asyncio.sleep(60)
+        assert announcing in begun, "or else the above would say nothing"
+
+    tell(story)
+
+
+def test_who_waits_for_a_round_of_repair_before_it_leaves_takes_no_offers_meanwhile() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(3)
+        leaver = lab.nodes[1]
+        async with leaver.repair.alone():
+            work = asyncio.create_task(leaver.leaving.leave(unwatched))
+            await asyncio.sleep(1)
+            outcome = await put_bytes(lab.nodes[0], CONTENT)
+            assert not work.done()
+        await work
+        assert leaver.public_key not in {receipt.signer for receipt in outcome.receipts}
 
     tell(story)
 

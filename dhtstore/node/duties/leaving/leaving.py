@@ -62,34 +62,41 @@ class Leaving:
 
     async def cancel(self) -> bool:
         """Stay; what others took, they keep.  Whoever waits for a `leave` is told so.  Whether this
-        node was leaving.  Raises UsageError where nothing is left to stay for."""
+        node was leaving; else nothing comes of it.  Raises UsageError where nothing is left to stay
+        for."""
         for each in self._works:
             each.reschedule(asyncio.get_running_loop().time())
         async with self._turn:
             if self.left.done():
                 raise UsageError("others have all that was held here by now: this node ends")
+            if not self.active:
+                return False
             await self._write(self.mark.clear, "that this node stays")
-            was_active, self.active = self.active, False
+            self.active = False
             self.warnings.over(_WHAT)
             self.handing.quiet.clear()
             self.announce_all()  # also what was quiet before a restart
-            return was_active
+            return True
 
     async def leave(self, watch: Watch) -> list[UnitDone]:
         """Bring all to others; what came of each claim.  What is left of it where this is cut
         short is done by the next.  Raises Interrupted where it was cancelled, HomeUnusable where
         the ledger cannot be read, ConnectionLost."""
-        async with self._until_cancelled(), self._turn, self.handing.repair.alone():
+        async with self._until_cancelled(), self._turn:
             await self._write(self.mark.set, "that this node leaves")
-            self._set_active()
-            await self.arrived()
-            done = await self.handing.hand_over_all(watch)
-            if all(each.act is Act.DROP for each in done):
-                await self.handing.fall_silent()
-                await self._write(self.mark.clear, "that this node has left")
-                if not self.left.done():
-                    self.left.set_result(None)
-            return done
+            self._set_active()  # a round of repair may take hours yet
+            async with self.handing.repair.alone():
+                await self.arrived()
+                return await self._handed_over(watch)
+
+    async def _handed_over(self, watch: Watch) -> list[UnitDone]:
+        done = await self.handing.hand_over_all(watch)
+        if all(each.act is Act.DROP for each in done):
+            await self.handing.fall_silent()
+            await self._write(self.mark.clear, "that this node has left")
+            if not self.left.done():
+                self.left.set_result(None)
+        return done
 
     async def _write(self, work: Callable[[], None], what: str) -> None:
         """A disk that is full, or can only be read, is what many leave for: then a restart does not
