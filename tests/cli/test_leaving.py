@@ -27,7 +27,9 @@ def test_a_node_ends_once_others_have_all_and_stays_where_nobody_takes_it(
     stays = second.run("leave", "--json")
     assert stays.code == 7
     [unit] = stays.json["units"]
-    assert unit["why"] == "0 other copies are proved, 1 wanted; no other storage node was found"
+    assert unit["why"] == (
+        "0 other copies are proved, 1 wanted; no storage node without a copy was found"
+    )
     assert "this node is leaving" in second.run("status").err + second.run("status").text
     assert second.run("leave", "--cancel").text == "this node stays\n"
     assert second.run("leave", "--cancel").text == "this node was not leaving, and stays\n"

@@ -4,6 +4,10 @@ random, and counts if it gives them.
 It cannot ask all of them at one instant.  So of each unit it asks one after the other, whoever may
 let its copy go before those that it may go to: the first has none from when it says no, and who
 says no later had none then either.  Too few are hence too few at that instant.
+
+Who says nothing is no copy too few yet: on a machine that is busy a connection ends, or is not
+made in time, though all is there.  It is asked again, and counts for none once it says no, or
+nothing again and again.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ from dhtstore.tasks import run_all
 from dhtstore.wire.ticket import Ticket
 
 _DIAL_S = 5.0
+_TRIES = 4
+_AGAIN_S = 0.1
 _ASKED_AT_ONCE = 16
 
 
@@ -73,12 +79,15 @@ class Observer:
 
     async def _lack(self, ticket: str, unit: Unit) -> str:
         """Why it does not count; "" if it does."""
-        place = Ticket.parse(ticket)
-        try:
-            link = await self.node.links.to(place.public_key, list(place.addresses), _DIAL_S)
-            return await lack_of_sample(link, unit, self.rng, self.node.disk.blocking)
-        except DhtstoreError as error:
-            return f"{place.addresses[0]}: {error}"
+        place, why = Ticket.parse(ticket), ""
+        for _ in range(_TRIES):
+            try:
+                link = await self.node.links.to(place.public_key, list(place.addresses), _DIAL_S)
+                return await lack_of_sample(link, unit, self.rng, self.node.disk.blocking)
+            except DhtstoreError as error:
+                why = f"{place.addresses[0]}: {error}"
+            await asyncio.sleep(_AGAIN_S)
+        return why
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ from dhtstore.replication.repair.plan import Act
 from simulations.events.users import put_bytes
 from simulations.world.ports.clock import SimClock
 from tests.bids import sign_policy
-from tests.simulation.harness import CLIENT, STORAGE, Lab, pin, tell
+from tests.simulation.harness import CLIENT, STORAGE, Lab, pin, tell, ticket_of
 
 CONTENT = random.Random(5).randbytes(300_000)
 PERIODS = Periods.within(7200.0)  # what takes a day takes an hour here
@@ -234,6 +234,61 @@ def test_who_leaves_counts_its_own_copy_of_no_put() -> None:
         assert leaver.ledger.puts.get(outcome.cid) is not None
         await leaver.collector.collect()
         assert leaver.ports.store.count() == 0
+
+    tell(story)
+
+
+def test_who_holds_a_copy_and_goes_while_another_is_made_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It had proved its copy when the leave began."""
+    dying = list[Node]()
+
+    async def story(lab: Lab) -> None:
+        async def slow(*given: Any) -> SignedCopy:
+            for node in dying:
+                lab.crash(node)
+                lab.nodes.remove(node)
+            dying.clear()
+            return await acknowledge(*given)
+
+        await lab.grow(7)
+        client = await lab.add(CLIENT)
+        root = (await put_bytes(client, CONTENT)).cid
+        await asyncio.sleep(60)
+        dead, leaver, _ = holders(lab, root)
+        dying.append(dead)
+        monkeypatch.setattr("dhtstore.node.copies.hold.acknowledge", slow)
+        [done] = await leaver.leaving.leave(unwatched)
+        assert (done.act, done.made) == (Act.DROP, 2)
+        assert dead not in lab.nodes
+        assert len(holders(lab, root)) == 3
+        await dead.stop()
+
+    tell(story)
+
+
+def test_who_left_and_is_back_without_its_copies_takes_those_of_the_next_that_leaves() -> None:
+    """Nobody else is there; the next one knows it for a holder that lacks its copy."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        client = await lab.add(CLIENT)
+        root = (await put_bytes(client, CONTENT)).cid
+        await asyncio.sleep(60)
+        stays, first, second = holders(lab, root)
+        await second.repair.now()  # it has seen the copy of the first
+        await first.leaving.leave(unwatched)
+        assert first.leaving.left.done()
+        await first.stop()
+        lab.nodes.remove(first)
+        back = await lab.again(first, seeds=[ticket_of(stays)])
+        [done] = await second.leaving.leave(unwatched)
+        assert (done.act, done.made) == (Act.DROP, 1), done.why
+        assert second.leaving.left.done()
+        there = holders(lab, root)
+        assert {stays, back} < set(there)
+        assert len(there) == 3
 
     tell(story)
 

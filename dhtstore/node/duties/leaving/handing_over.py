@@ -101,7 +101,8 @@ class HandingOver:
         return any(each.spine is not one.unit.spine for each in here)
 
     async def _bring(self, one: Watched, meter: LeaveMeter) -> UnitDone:
-        """Once more where its owner has said something newer, which counts here by then."""
+        """Once more where something is otherwise by then: its owner has said something newer, or
+        who had a copy went while more were made."""
         done = await self._brought(one, meter)
         if not done.outdated:
             return done
@@ -145,7 +146,7 @@ class HandingOver:
         """It may go, once those who have it keep it for all its owners."""
         proved = self.repair.judge.proved(one, since_unix_s, lasting=False)
         if why := await self.repair.heirs.lack(one, proved):
-            return _stays(one, choice, why, made, sent_bytes)
+            return replace(_stays(one, choice, why, made, sent_bytes), outdated=made > 0)
         return UnitDone(one, choice.act, choice.why, choice.copies, made, sent_bytes, made > 0)
 
     async def _tell(self, one: Watched, nodes: Sequence[str], why: str) -> None:

@@ -37,7 +37,7 @@ from dhtstore.replication.placement import Placement
 from dhtstore.replication.ranking import Candidate, Domain, Stage
 from dhtstore.store.blocks.lent import LentBlocks
 
-NOBODY: Final = "no other storage node was found"
+NOBODY: Final = "no storage node without a copy was found"
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class Acting:
 
     def anybody(self, one: Watched) -> bool:
         """Whether a storage node is known that holds no copy as far as is known."""
-        holders = one.holders
+        holders = set(one.holders).difference(self.judge.without(one))
         contacts = self.placer.dht.contacts()
         return any(each.storage and each.public_key not in holders for each in contacts)
 
@@ -94,7 +94,8 @@ class Acting:
         self, one: Watched, missing: int, progress: CopyProgress = _untold
     ) -> Repaired:
         """Make ``missing`` copies more.  Raises ConnectionLost when this node stops."""
-        return await self._make(one, self._plan(one, missing), progress)
+        once_holders = self.fellows.contacts(self.judge.without(one))
+        return await self._make(one, self._plan(one, missing), progress, once_holders)
 
     async def bring(self, one: Watched, to: Sequence[Contact], count: int) -> Placement:
         """Have ``count`` of ``to``, who hold the unit, keep it for this claim, too: what came of
@@ -106,7 +107,15 @@ class Acting:
         except (BlockMissing, IntegrityFailure):
             return plan
 
-    async def _make(self, one: Watched, plan: Placement, progress: CopyProgress) -> Repaired:
+    async def _make(
+        self,
+        one: Watched,
+        plan: Placement,
+        progress: CopyProgress,
+        at_last: Sequence[Contact] = (),
+    ) -> Repaired:
+        """``at_last`` are asked where others take too few: who left and came back empty may have
+        lost its copy for good reason, who loses each would be asked again and again."""
         done, sent = Repaired(), dict[NodeId, int]()
 
         def told(node: NodeId, held_bytes: int, sent_bytes: int) -> None:
@@ -117,6 +126,9 @@ class Acting:
         try:
             async with self._proved(one) as lineage:
                 plan = await self.placer.place(plan, lineage, one.claim, told, copies)
+                if plan.missing > 0 and at_last:
+                    plan = plan.only(at_last)
+                    plan = await self.placer.place(plan, lineage, one.claim, told, copies)
         except (BlockMissing, IntegrityFailure) as error:
             done.why = str(error)
         finally:

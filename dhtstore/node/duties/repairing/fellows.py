@@ -116,6 +116,11 @@ class KnownFellows:
         fellow, heard = self.of(contact.public_key), self.dht.address_of(contact.node)
         return list(dict.fromkeys(each for each in (heard, fellow.place) if each is not None))
 
+    def contacts(self, keys: Iterable[PublicKey]) -> list[Contact]:
+        """Storage nodes, of those of whom it is known where they are."""
+        places = [(key, self.of(key).place) for key in keys]
+        return [Contact.of(key, place, storage=True) for key, place in places if place is not None]
+
     async def look(self) -> None:
         """Ask those of whom nothing was heard for a while."""
         self._meets = FELLOWS_UNMET_ASKED_MAX

@@ -19,7 +19,8 @@ from dhtstore.trace import Tracer
 @dataclass(frozen=True, slots=True)
 class UnitDone:
     """What was done about a unit, or is to be: ``made`` copies for ``sent_bytes``.  ``outdated`` is
-    what was decided by a policy of which others know a newer one."""
+    what was decided by something that is otherwise by now: others know a newer policy, or somebody
+    who had a copy went."""
 
     one: Watched
     act: Act

@@ -98,6 +98,12 @@ class Judge:
         proved = {each.holder for each in there if each.proved(since_unix_s, now_unix_s)}
         return [key for key in one.holders if node_id(key) in proved]
 
+    def without(self, one: Watched) -> list[PublicKey]:
+        """Who answers, and had no whole copy when it was asked last."""
+        rows = (row for row in one.row.holders if row.lacks not in ("", _PROVES_NOTHING))
+        keys = (PublicKey(row.key) for row in rows)
+        return [key for key in keys if self.fellows.answers(key)]
+
     def judge(self, one: Watched, now_unix_s: float) -> Choice:
         """What is to be done now; ``row`` knows then since when it is so."""
         one.row = one.row._replace(unknown_s=self._unknown_s(one, now_unix_s))

@@ -58,7 +58,7 @@ class Heirs:
         """Why not every claim on the unit here is kept by as many of ``heirs`` as it wants copies,
         or by all; "" if they are, by now.  Raises ConnectionLost when this node stops."""
         claims = await self.claims(one)
-        whys = [await self._lack(replace(one, claim=each), heirs) for each in claims]
+        whys = [await self._lack(replace(one, claim=each), heirs, one.claim) for each in claims]
         return next(filter(None, whys), "")  # what one lacks keeps none of the others back
 
     async def settle(self, lots: Iterable[Lot]) -> None:
@@ -91,8 +91,8 @@ class Heirs:
         found.sort(key=lambda each: each.policy != watched)
         return found
 
-    async def _lack(self, one: Watched, heirs: Sequence[PublicKey]) -> str:
-        policy, contacts = one.claim.policy, self._contacts(heirs)
+    async def _lack(self, one: Watched, heirs: Sequence[PublicKey], watched: Claim) -> str:
+        policy, contacts = one.claim.policy, self.acting.fellows.contacts(heirs)
         wanted = min(policy.replicas, len(heirs))
         keep = await self._keep(one, contacts)
         others = [each for each in contacts if each.public_key not in keep]
@@ -105,12 +105,9 @@ class Heirs:
         if plan.missing <= 0:
             return ""
         told = counted(wanted - plan.missing, "holder keeps", "holders keep")
+        whose = "" if policy == watched.policy else " for another of its owners"
         why = [each.why for each in plan.candidates.values() if each.why]
-        return f"{told} it for another of its owners, {wanted} are wanted: {'; '.join(why[-1:])}"
-
-    def _contacts(self, heirs: Sequence[PublicKey]) -> list[Contact]:
-        places = [(key, self.acting.fellows.of(key).place) for key in heirs]
-        return [Contact.of(key, place, storage=True) for key, place in places if place is not None]
+        return f"{told} it{whose}, {wanted} are wanted: {'; '.join(why[-1:])}"
 
     async def _keep(self, one: Watched, heirs: Sequence[Contact]) -> set[PublicKey]:
         """Those that sign to keep the unit for this claim."""
