@@ -26,7 +26,7 @@ def leave(
     A copy here goes only when as many others as its owner asked for have proved theirs, so there
     is never one too few.  From its beginning the node takes nothing from others.  Cut short, the
     same command goes on with it, also after a restart; --cancel lets the node stay.  Exit code 7 if
-    nobody takes a part of it: the node stays then, and still gives it to whoever asks.
+    nobody takes a part of it: the node runs on then, and still gives it to whoever asks.
     """
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
@@ -56,8 +56,9 @@ def _print(found: LeaveResult, *, cancel: bool) -> None:
         emit(left_text(each))
     if found.more:
         emit(f"and {counted(found.more, 'other unit')}")
-    copies = counted(found.made, "copy", "copies")
-    emit(f"{copies} made elsewhere, {format_size(found.sent)} sent")
+    if found.made or found.left:
+        copies = counted(found.made, "copy", "copies")
+        emit(f"{copies} made elsewhere, {format_size(found.sent)} sent")
     if found.left:
         emit("all that was held here is with others; this node ends")
 
@@ -76,12 +77,12 @@ def _nobody_takes(found: LeaveResult) -> Exception:
     first = found.units[0]
     units = counted(len(found.units) + found.more, "unit")
     return QuorumNotReached(
-        f"{units} of {found.looked} would have too few copies without this node, so it stays",
+        f"{units} of {found.looked} would have too few copies without this node, so it runs on",
         copies=first.copies,
         replicas=first.replicas,
         min_acks=first.replicas,
         partial=found,
     ).hinted(
-        "let other storage nodes join, or give them more room, and leave again;"
-        " `dhtstore leave --cancel` lets this node stay"
+        "it is still leaving, and takes nothing from others: let other storage nodes join, or give"
+        " them more room, and leave again; `dhtstore leave --cancel` lets this node stay"
     )
