@@ -17,4 +17,4 @@ def verify_result(found: Verified) -> VerifyResult:
     damaged = [str(cid) for cid in found.damaged]
     places = [told_place(each) for each in found.places]
     counts = (found.blocks, found.size_bytes, damaged, found.incomplete)
-    return VerifyResult(*counts, units, places, found.before)
+    return VerifyResult(*counts, units, places, found.before, found.unwritten)

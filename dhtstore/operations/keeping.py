@@ -313,7 +313,8 @@ class VerifyResult(msgspec.Struct, frozen=True):
     """``size`` counts the bytes of the ``blocks`` that are whole; ``damaged`` names the others.
     ``incomplete`` of the units kept lack blocks; ``units`` names the first thousand of them, and
     ``places`` the first thousand places that the damaged blocks belong to.  ``before`` of the
-    blocks were read by runs of the last week that were cut short, and this one went on."""
+    blocks were read by runs of the last week that were cut short, and this one went on.
+    ``unwritten`` says why the node could not write down what was found, "" if it could."""
 
     blocks: int
     size: int
@@ -322,6 +323,7 @@ class VerifyResult(msgspec.Struct, frozen=True):
     units: list[IncompleteUnit] = []
     places: list[DamagePlace] = []
     before: int = 0
+    unwritten: str = ""
 
 
 class VerifyStore(Operation[VerifyResult], frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ def verify(common: Common, progress: Showing = Shown.AUTO, verbose: Verbose = Fa
     from dhtstore.cli.running.session import run
     from dhtstore.cli.terminal.progress.sentences import kept_of_verify
     from dhtstore.cli.terminal.progress.watching import watching
-    from dhtstore.cli.terminal.show import emit, print_json
+    from dhtstore.cli.terminal.show import emit, print_json, say
     from dhtstore.config import counted, format_size
     from dhtstore.errors import StoreDamaged
     from dhtstore.operations.keeping import VerifyStore
@@ -41,6 +41,8 @@ def verify(common: Common, progress: Showing = Shown.AUTO, verbose: Verbose = Fa
             emit(f"incomplete {unit.unit} of {', '.join(unit.roots)}: {unit.why}")
         before = f", {found.before:,} of them before it was cut short" if found.before else ""
         emit(f"{counted(found.blocks, 'block')}, {format_size(found.size)} verified{before}")
+    if found.unwritten:
+        say(common, f"warning: not written down: {found.unwritten}; verify again once it can be")
     if found.damaged or found.incomplete:
         raise StoreDamaged(
             f"{counted(len(found.damaged), 'block is', 'blocks are')} damaged,"

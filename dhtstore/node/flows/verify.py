@@ -4,10 +4,12 @@ kept with what is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
+from dhtstore.errors import HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.completeness import Completeness
@@ -34,7 +36,8 @@ class UnitLack:
 class Verified:
     """``size_bytes`` are those of the ``blocks`` that are whole; ``units`` names the first
     _NAMED_MAX of ``incomplete`` units, ``places`` tells what the damaged blocks belong to.
-    ``before`` of the blocks were read by runs that were cut short."""
+    ``before`` of the blocks were read by runs that were cut short.  ``unwritten`` says why not
+    all of it could be written down, "" where it was."""
 
     blocks: int
     size_bytes: int
@@ -43,6 +46,7 @@ class Verified:
     units: list[UnitLack]
     places: list[DamagedPlace]
     before: int
+    unwritten: str
 
 
 @dataclass(slots=True)
@@ -56,39 +60,58 @@ class _Lacking:
             self.named.append((unit, why))
 
 
+@dataclass(slots=True)
+class _Notes:
+    """What is written down of it.  A disk that takes nothing keeps nobody from being told."""
+
+    unwritten: str = ""
+
+    def write(self, work: Callable[..., None], *given: object) -> None:
+        """In a worker."""
+        try:
+            work(*given)
+        except (NoRoom, HomeUnusable) as error:
+            self.unwritten = self.unwritten or str(error)
+
+
 async def verify(completeness: Completeness, now_unix_s: int, progress: Watch) -> Verified:
     """Blocks and units that are stored or dropped meanwhile may or may not be counted.  Cut short
-    while it reads, the next goes on from there.
-
-    Raises NoRoom or HomeUnusable if what is damaged cannot be written down.
+    while it reads, the next goes on from there.  What is damaged and cannot be written down is told
+    without what it belongs to.  Raises HomeUnusable if the ledger cannot be read.
     """
-    disk, ledger = completeness.disk, completeness.ledger
+    disk, ledger, notes = completeness.disk, completeness.ledger, _Notes()
+    run = disk.blocking.run
     whole = await read_all(disk, ledger.verifying, now_unix_s, progress)
     found = whole.found
-    await disk.blocking.run(ledger.damage.replace, [cid.multihash for cid in found.damaged])
+    damaged = [cid.multihash for cid in found.damaged]
+    await run(notes.write, ledger.damage.replace, damaged)
     lacking, units = _Lacking(), completeness.kept(now_unix_s)
-    while await disk.blocking.run(_look_at_one, completeness, units, lacking, now_unix_s):
+    look = partial(_look_at_one, completeness, units, lacking, notes, now_unix_s)
+    while await run(look):
         progress(Progress("comparing", found.size_bytes, None))
-    await disk.blocking.run(_look_at_unknown, completeness, lacking)
+    await run(_look_at_unknown, completeness, lacking)
     completeness.looked(lacking.count)
-    described = await disk.blocking.run(_described, completeness, lacking)
+    described = await run(_described, completeness, lacking)
     units_lacking = [unit for unit, _ in lacking.named]
-    sought = {cid.multihash for cid in found.damaged}
-    places = await disk.blocking.run(damage_places, disk.store, ledger, sought, units_lacking)
-    await disk.blocking.run(ledger.scrubbed.save, ScrubRow(*whole_pass(whole.began_unix_s)))
-    await disk.blocking.run(ledger.verifying.clear)
+    places = await run(damage_places, disk.store, ledger, set(damaged), units_lacking)
+    await run(notes.write, ledger.scrubbed.save, ScrubRow(*whole_pass(whole.began_unix_s)))
+    await run(notes.write, ledger.verifying.clear)
     counts = (found.blocks, found.size_bytes, found.damaged, lacking.count)
-    return Verified(*counts, described, places, whole.before)
+    return Verified(*counts, described, places, whole.before, notes.unwritten)
 
 
 def _look_at_one(
-    completeness: Completeness, units: Iterator[Unit], lacking: _Lacking, now_unix_s: int
+    completeness: Completeness,
+    units: Iterator[Unit],
+    lacking: _Lacking,
+    notes: _Notes,
+    now_unix_s: int,
 ) -> bool:
     unit = next(units, None)
     if unit is None:
         return False
     why = completeness.lack_now(unit)
-    completeness.write_down(unit, why, now_unix_s)
+    notes.write(completeness.write_down, unit, why, now_unix_s)
     if why:
         lacking.add(unit, why)
     return True

@@ -11,6 +11,7 @@ import pytest
 from dhtstore.errors import HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import dht_key, distance
+from dhtstore.node.flows.verify import verify
 from dhtstore.node.node import Node
 from dhtstore.node.views.room import Giving
 from dhtstore.node.views.status import node_status
@@ -20,7 +21,7 @@ from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from simulations.events.users import get_bytes, once, put_bytes
-from tests.simulation.harness import CLIENT, Lab, tell
+from tests.simulation.harness import CLIENT, Lab, put_with, tell
 from tests.simulation.stories.test_repair import NODE, PERIODS, holders
 
 CONTENT = bytes(range(256)) * 9000
@@ -212,6 +213,33 @@ def test_who_stays_after_all_on_a_full_disk_stays() -> None:
         await leaver.leaving.cancel()
         assert not leaver.leaving.active
         assert any("stays cannot be written down" in text for text in leaver.warnings.texts)
+
+    tell(story)
+
+
+@pytest.mark.parametrize("refusal", [NoRoom, HomeUnusable])
+def test_a_disk_that_takes_nothing_is_verified_all_the_same(
+    refusal: type[NoRoom | HomeUnusable],
+) -> None:
+    """All was read, and then an error was all that was told."""
+
+    async def story(lab: Lab) -> None:
+        ledger, store = FailingLedger(), FaultyBlockStore(MemoryBlockStore(10**9))
+        node = await lab.add(ledger=ledger, store=store)
+        root = (await put_with(node, CONTENT, replicas=1, min_acks=1)).cid
+        ledger.full, ledger.refusal = True, refusal
+        now_unix_s = node.identity.now_unix_s()
+        found = await verify(node.completeness, now_unix_s, unwatched)
+        assert (found.damaged, found.incomplete) == ([], 0)
+        assert found.unwritten == "the disk takes nothing for the ledger"
+        store.rot(next(cid for cid in store.cids() if cid != root))
+        found = await verify(node.completeness, now_unix_s, unwatched)
+        assert len(found.damaged) == 1
+        ledger.full = False
+        assert node.ledger.damage.count() == 0
+        found = await verify(node.completeness, now_unix_s, unwatched)
+        assert ([each.name for each in found.places], found.unwritten) == (["b"], "")
+        assert node.ledger.damage.count() == 1
 
     tell(story)
 
