@@ -82,6 +82,29 @@ def test_a_copy_goes_to_another_before_its_holder_leaves() -> None:
     tell(story)
 
 
+@pytest.mark.parametrize(("nodes", "leavers", "left"), [(7, 2, True), (4, 3, False)])
+def test_holders_that_leave_at_the_same_moment_count_on_none_of_each_other(
+    nodes: int, leavers: int, left: bool
+) -> None:
+    """All three stay where there is but one other, whoever of them asks it first."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(nodes)
+        client = await lab.add(CLIENT)
+        root = (await put_bytes(client, CONTENT)).cid
+        await asyncio.sleep(60)
+        leaving = [node.leaving for node in holders(lab, root)[:leavers]]
+
+        async def all_leave() -> None:
+            await asyncio.gather(*(each.leave(unwatched) for each in leaving))
+
+        assert await fewest(lab, root, asyncio.create_task(all_leave())) == 3
+        assert [each.left.done() for each in leaving] == [left] * leavers
+        assert len(holders(lab, root)) == (3 if left else 4)
+
+    tell(story)
+
+
 def test_the_closest_to_a_unit_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """For who holds it, where copies go, whom to tell of them and of the end of the one here."""
     begun = lookups(monkeypatch)
