@@ -32,8 +32,8 @@ class Warnings:
 
     def over(self, what: str) -> None:
         """It is not, or no more."""
-        if self._texts.pop(what, None) is not None:
-            self._tracer(f"{what}.over")
+        if (text := self._texts.pop(what, None)) is not None:
+            self._tracer(f"{what}.over", error=text)
 
     def can_be_tried(self, what: str, again: Callable[[], Awaitable[object]]) -> None:
         """``again`` does under ``tolerated`` what was in vain: it may be over before its time."""

@@ -16,16 +16,18 @@ from simulations.world.ports.clock import SimClock
 
 
 def test_a_warning_stands_until_it_is_over_and_is_logged_once() -> None:
-    events: list[str] = []
-    warnings = Warnings(lambda event, **fields: events.append(event))
+    """Both times by its text: of several nobody knew which was over."""
+    events: list[tuple[str, object]] = []
+    warnings = Warnings(lambda event, **fields: events.append((event, fields["error"])))
     for _ in range(3):
         with warnings.tolerated("peers", "peers cannot be saved"):
             raise NoRoom("no room on the disk")
-    assert warnings.texts == ["peers cannot be saved: no room on the disk"]
+    text = "peers cannot be saved: no room on the disk"
+    assert warnings.texts == [text]
     with warnings.tolerated("peers", "peers cannot be saved"):
         pass
     assert warnings.texts == []
-    assert events == ["peers.failed", "peers.over"]
+    assert events == [("peers.failed", text), ("peers.over", text)]
 
 
 def test_who_asks_how_a_node_is_has_it_look_again() -> None:
