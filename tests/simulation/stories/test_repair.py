@@ -335,6 +335,33 @@ def test_without_budget_nothing_is_sent_and_the_status_says_so() -> None:
     tell(story)
 
 
+def test_the_warning_counts_all_that_wait_for_the_budget_also_after_the_turn_of_one() -> None:
+    """Those whose turn comes between two rounds are judged alone, and were counted alone."""
+
+    async def story(lab: Lab) -> None:
+        for _ in range(4):
+            await lab.add(replace(NODE, repair_budget_bytes=0))
+        putter = lab.nodes[0]
+        for number in range(3):
+            await put_with(putter, CONTENT + bytes([number]), replicas=4)
+        await asyncio.sleep(4 * DAY_S)
+        await lab.add(replace(NODE, repair_budget_bytes=0))
+        for dead in lab.nodes[1:3]:
+            lab.crash(dead)
+        await asyncio.sleep(DAY_S)
+        repair = putter.repair
+        [told] = [text for text in putter.warnings.texts if "must wait" in text]
+        assert told.startswith("3 units")
+        one, *_ = await repair.plan()
+        repair._waiting[one.one.id] = 0.0
+        await repair._look_at_waiting()
+        assert told in putter.warnings.texts
+        await repair.now()
+        assert not any("must wait" in text for text in putter.warnings.texts)
+
+    tell(story)
+
+
 def test_what_is_left_of_the_budget_goes_to_as_many_copies_as_it_is_enough_for() -> None:
     """Two copies were missing, and both waited for tomorrow, since today's rest was for one."""
 

@@ -105,8 +105,8 @@ class Repair:
             await self.fellows.look()
             await self.presence.save()
             chosen = await self._survey()
-            if not await self._act_all(chosen):
-                self.warnings.over(_WHAT)
+            self.budget.waiting.clear()
+            await self._act_all(chosen)
 
     # --- looking ----------------------------------------------------------------------------
 
@@ -155,13 +155,15 @@ class Repair:
 
     # --- acting -----------------------------------------------------------------------------
 
-    async def _act_all(self, chosen: Sequence[Chosen]) -> int:
-        """What has fewest copies comes first.  How many units the budget holds back."""
-        done = [await self._act(*each) for each in sorted(chosen, key=_first)]
-        held_back = sum(each.act is Act.WAIT for each in done)
-        if held_back:
-            self.warnings.tell(_WHAT, _held_back(held_back, self.budget))
-        return held_back
+    async def _act_all(self, chosen: Sequence[Chosen]) -> None:
+        """What has fewest copies comes first; what the budget holds back is told."""
+        for each in sorted(chosen, key=_first):
+            done = await self._act(*each)
+            if done.act is Act.WAIT:
+                self.budget.waiting.add(done.one.id)
+            else:
+                self.budget.waiting.discard(done.one.id)
+        _tell_held_back(self.warnings, self.budget)
 
     async def _act(self, one: Watched, choice: Choice, *, now: bool = False) -> UnitDone:
         planned, unproved = _affordable(self.budget, one, choice), _unproved(self.judge, one)
@@ -246,6 +248,8 @@ class Repair:
                 for one in units:
                     choice = self.judge.judge(one, self.identity.now_unix_s())
                     done.append(await self._act(one, choice, now=True))
+            self.budget.waiting.clear()
+            _tell_held_back(self.warnings, self.budget)
         return done
 
 
@@ -324,9 +328,13 @@ def _tell_short(warnings: Warnings, units: int) -> None:
     warnings.tell(_SHORT, f"{have} fewer copies than wanted; {does}")
 
 
-def _held_back(units: int, budget: Budget) -> str:
+def _tell_held_back(warnings: Warnings, budget: Budget) -> None:
+    if not budget.waiting:
+        warnings.over(_WHAT)
+        return
     spent, day = format_size(budget.spent_bytes), format_size(budget.day_bytes)
-    return (
-        f"{counted(units, 'unit')} with too few copies must wait: repairs have sent {spent} today,"
-        f" of {day} that they may; `dhtstore repair` does it now"
+    warnings.tell(
+        _WHAT,
+        f"{counted(len(budget.waiting), 'unit')} with too few copies must wait: repairs have sent"
+        f" {spent} today, of {day} that they may; `dhtstore repair` does it now",
     )

@@ -9,18 +9,20 @@ from dataclasses import dataclass, field
 from dhtstore.net.ports import Clock
 from dhtstore.node.duties.repairing.noting.notes import Notes
 from dhtstore.params import DAY_S, MOVE_BUDGET_DIVISOR
+from dhtstore.store.ledger.health.holders import UnitId
 from dhtstore.store.ledger.health.spent import Spent, SpentRow
 
 
 @dataclass(slots=True)
 class Budget:
     """``of_a_day`` is how much in 24 hours, counted as sent; what is larger than that has a day of
-    its own."""
+    its own.  ``waiting`` are the units that it holds back."""
 
     clock: Clock
     notes: Notes
     ledger: Spent
     of_a_day: Callable[[], int]
+    waiting: set[UnitId] = field(default_factory=set)
     _row: SpentRow = field(default_factory=SpentRow)
 
     @property
