@@ -75,21 +75,27 @@ def test_a_spare_is_made_only_where_too_often_nobody_is_there(health: Health) ->
     if not seen.spare:
         return
     assert seen.none_there > UNREACHED_MAX
-    live = [each for each in seen.at(CopyState.LIVE) if each.past.ever_answered]
-    assert 1 + len(live) < seen.target  # else nobody takes one
-    assert repair_below(seen.target) <= seen.counted < seen.target + SPARES_MAX
+    proved = [each for each in seen.copies if each.past.ever_answered and each.proven_unix_s]
+    met = {
+        state: sum(each.state(PERIODS) is state for each in proved)
+        for state in (CopyState.LIVE, CopyState.AWAY)
+    }
+    assert 1 + met[CopyState.LIVE] < seen.target  # else nobody takes one
+    assert repair_below(seen.target) <= seen.counted
+    assert 1 + sum(met.values()) < seen.target + SPARES_MAX
     steady = PeerPast(NOW - 1e9, NOW, NOW)
-    new = Copy(NodeId(b"\xff" * NODE_ID_BYTES), steady)
+    new = Copy(NodeId(b"\xff" * NODE_ID_BYTES), steady, NOW)
     assert not watched(replace(seen, copies=[*seen.copies, new]), NOW).spare
 
 
-@given(healths(), st.booleans())
-def test_who_never_answered_keeps_no_spare_from_being_made(health: Health, asked: bool) -> None:
+@given(healths(), st.sampled_from(["unasked", "silent", "answers"]))
+def test_who_never_proved_a_copy_keeps_no_spare_from_being_made(health: Health, does: str) -> None:
     seen = watched(health, NOW)
-    if not seen.spare or seen.counted + 1 >= seen.target + SPARES_MAX:
+    if not seen.spare:
         return
-    past = PeerPast.met(NOW - 3600.0)
-    ghost = Copy(NodeId(b"\xff" * NODE_ID_BYTES), past.silent(NOW, 7200.0) if asked else past)
+    met = PeerPast.met(NOW - 3600.0)
+    asked = met.silent(NOW, 7200.0) if does == "silent" else met.answered(NOW, 7200.0)
+    ghost = Copy(NodeId(b"\xff" * NODE_ID_BYTES), met if does == "unasked" else asked)
     assert watched(replace(seen, copies=[*seen.copies, ghost]), NOW).spare
 
 

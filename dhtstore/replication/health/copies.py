@@ -51,8 +51,9 @@ class Copy:
 
     @property
     def silent_s(self) -> float:
-        """0 while its holder answers.  Who never did was silent from when it was looked for: that
-        it is named later begins no new wait."""
+        """The observed silence, by which it is judged and which is told: 0 while its holder
+        answers.  Who never did was silent from when it was looked for: that it is named later
+        begins no new wait."""
         past = self.past
         return past.silent_s + self.sought_s * (past.silent_s > 0 and not past.ever_answered)
 
@@ -141,8 +142,9 @@ class Health:
 
     @property
     def urgent_left_s(self) -> float:
-        """For how long it is not ``urgent`` yet, if nobody is heard; inf while anybody answers."""
-        if self.at(CopyState.LIVE):
+        """For how long it is not ``urgent`` yet, if nobody is heard; inf while anybody answers who
+        ever proved a copy: before one is made, who answers is asked for that."""
+        if any(each.proven_unix_s for each in self.at(CopyState.LIVE)):
             return inf
         periods = self.periods
         away = [(each.silent_s, each.past.grace_s(periods)) for each in self._awaited]
@@ -169,7 +171,7 @@ class Health:
         and too often none would."""
         if self.here_away is None or self.unheard:
             return False
-        if not self.least <= self.counted < self.target + SPARES_MAX:
+        if self.counted < self.least or 1 + len(self._met) >= self.target + SPARES_MAX:
             return False
         if 1 + sum(not each.past.silent_s for each in self._met) >= self.target:
             return False  # nobody would take another
@@ -186,10 +188,10 @@ class Health:
 
     @property
     def _met(self) -> list[Copy]:
-        """Those that are there or will most likely come back, and ever answered: any others are but
-        said to be holders."""
+        """Those that are there or will most likely come back, and ever proved a copy: any others
+        are but said to be holders, if only by themselves."""
         expected = (*self.at(CopyState.LIVE), *self.at(CopyState.AWAY))
-        return [each for each in expected if each.past.ever_answered]
+        return [each for each in expected if each.past.ever_answered and each.proven_unix_s]
 
     @property
     def unheard(self) -> int:

@@ -78,14 +78,14 @@ def decide(health: Health, now_unix_s: float) -> Choice:
         return _of_surplus(health, health.surplus_since_unix_s, now_unix_s)
     away = len(health.at(CopyState.AWAY))
     silent = f", {away} of them silent, for less than {_their(away)} grace" if away else ""
-    unmet = f", {health.unheard} of them not found yet" if health.unheard else ""
-    return Choice(Act.NOTHING, f"{_of_target(health)}{silent}{unmet}", health.counted)
+    told = f"{_of_target(health)}{silent}{_looked_for(health)}"
+    return Choice(Act.NOTHING, told, health.counted)
 
 
 def _of_short(health: Health, since_unix_s: float, now_unix_s: float) -> Choice:
     copies, rank = health.counted, health.rank
     missing = max(health.target - copies, int(health.spare))
-    told = f"{_of_target(health)}{_lost(health)}{_seldom(health)}"
+    told = f"{_of_target(health)}{_looked_for(health)}{_lost(health)}{_seldom(health)}"
     due_unix_s = since_unix_s + rank * health.periods.turn_s
     if now_unix_s >= due_unix_s:
         return Choice(Act.REPAIR, told, copies, missing)
@@ -95,7 +95,19 @@ def _of_short(health: Health, since_unix_s: float, now_unix_s: float) -> Choice:
 
 
 def _of_target(health: Health) -> str:
-    return f"{counted(health.counted, 'copy', 'copies')} of {health.target}"
+    """Of copies that were found."""
+    found = counted(health.counted - _unmet(health), "copy", "copies")
+    return f"{found} of {health.target}"
+
+
+def _looked_for(health: Health) -> str:
+    unmet = _unmet(health)
+    return f", {unmet} more looked for" if unmet else ""
+
+
+def _unmet(health: Health) -> int:
+    """Copies that count and of whose holders nothing is known."""
+    return min(health.unheard, health.counted - 1 - len(health.live))
 
 
 def _lost(health: Health) -> str:
@@ -106,7 +118,8 @@ def _lost(health: Health) -> str:
     parts += [f"{unproved} yet to prove {_their(unproved)} copy"] * bool(unproved)
     away = len(health.at(CopyState.AWAY))
     one = "the silent one" if away == 1 else f"1 of {away} silent"
-    parts += [f"{one} not waited for, as nobody else answers"] * (health.urgent and away > 0)
+    does = "proves a copy" if health.at(CopyState.LIVE) else "answers"
+    parts += [f"{one} not waited for, as nobody else {does}"] * (health.urgent and away > 0)
     return f" ({', '.join(parts)})" if parts else ""
 
 

@@ -144,6 +144,26 @@ def test_a_clock_that_was_ahead_for_hours_hides_no_loss() -> None:
     tell(story)
 
 
+def test_a_clock_that_was_ahead_when_a_copy_ceased_to_stay_keeps_it_no_longer_than_that() -> None:
+    """It was not to go before that time came: a surplus for a year."""
+
+    async def story(lab: Lab) -> None:
+        for _ in range(3):
+            await lab.add(replace(STORAGE, periods=PERIODS))
+        node = lab.nodes[0]
+        root = (await put_bytes(node, CONTENT)).cid
+        async with node.repair.alone():
+            [one] = await node.repair.units.named([(root.raw, False)])
+        now = node.identity.now_unix_s()
+        one.stays, one.row = "", one.row._replace(stays=False, freed_unix_s=now + YEAR_S)
+        node.repair.judge.judge(one, now)
+        assert one.row.freed_unix_s == now
+        node.repair.judge.judge(one, now + 60.0)
+        assert one.row.freed_unix_s == now
+
+    tell(story)
+
+
 def test_more_copies_again_after_fewer_are_made_soon_and_believed_in_by_no_list() -> None:
     """Who dropped what was too many is known to have it until it is audited, days later."""
 

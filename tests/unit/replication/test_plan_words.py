@@ -20,7 +20,7 @@ def away(silent_s: float) -> PeerPast:
 
 
 def health(*pasts: PeerPast, target: int = 3) -> Health:
-    copies = [Copy(NodeId(bytes([20 + n]) * 20), past) for n, past in enumerate(pasts)]
+    copies = [Copy(NodeId(bytes([20 + n]) * 20), past, NOW) for n, past in enumerate(pasts)]
     return Health(DhtKey(bytes(20)), HERE, target, copies, unknown_s=1e9)
 
 

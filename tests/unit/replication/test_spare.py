@@ -26,7 +26,9 @@ def spare(watched_h: float, away: Sequence[float], here_away: float) -> bool:
         PeerPast(NOW - watched_s, NOW - HOUR_S, NOW, HOUR_S, (), share * watched_s - HOUR_S)
         for share in away
     ]
-    copies = [Copy(NodeId(bytes([n + 1]) * NODE_ID_BYTES), past) for n, past in enumerate(pasts)]
+    copies = [
+        Copy(NodeId(bytes([n + 1]) * NODE_ID_BYTES), past, NOW) for n, past in enumerate(pasts)
+    ]
     here = away_share(here_away * watched_s, watched_s, PERIODS)
     return Health(
         DhtKey(bytes(NODE_ID_BYTES)), NodeId(b"\xff" * 20), 3, copies, here_away=here
@@ -91,7 +93,7 @@ def test_slack_is_for_holders_that_are_there(target: int, made: int) -> None:
         away_s = share * watched_s
         past = PeerPast(NOW - watched_s, NOW - HOUR_S, NOW, HOUR_S, (), away_s - HOUR_S)
         ids = [NodeId(bytes([n + 1]) * NODE_ID_BYTES) for n in range(made)]
-        copies = [Copy(each, past) for each in ids[1:]]
+        copies = [Copy(each, past, NOW) for each in ids[1:]]
         health = Health(DhtKey(bytes(NODE_ID_BYTES)), ids[0], target, copies, here_away=share)
         health = replace(health, unknown_s=PERIODS.grace_first_s)
         choice = decide(watched(health, NOW), NOW)

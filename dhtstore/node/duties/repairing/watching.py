@@ -68,7 +68,7 @@ class Judge:
     def health(self, watched_unit: Watched) -> Health:
         """As it was judged last."""
         row = watched_unit.row
-        copies = [self._copy(each) for each in row.holders]
+        copies = [self.copy(each) for each in row.holders]
         return Health(
             watched_unit.unit.key,
             self.identity.node,
@@ -84,7 +84,8 @@ class Judge:
             watched_unit.made,
         )
 
-    def _copy(self, row: HolderRow) -> Copy:
+    def copy(self, row: HolderRow) -> Copy:
+        """Of one holder, as it is known."""
         key = PublicKey(row.key)
         past = self.fellows.of(key).past
         told = row.proven_unix_s, row.lacks, row.stays, row.by_block, row.sought_s
@@ -123,7 +124,7 @@ class Judge:
         Who is lost now may have been what others relied on."""
         rows, back, gone = list[HolderRow](), False, False
         for row in one.row.holders:
-            state = self._copy(row).state(self.periods)
+            state = self.copy(row).state(self.periods)
             away = state is CopyState.LOST or (row.away and state is not CopyState.LIVE)
             back |= row.away and not away
             gone |= away and not row.away
@@ -144,11 +145,11 @@ class Judge:
         ]
 
     def _note_stays(self, one: Watched, now_unix_s: float) -> None:
-        """Others are told what is written down, so that it is known until when they were."""
-        stays = bool(one.stays)
-        if stays is not one.row.stays:
-            freed_unix_s = 0.0 if stays else now_unix_s
-            one.row = one.row._replace(stays=stays, freed_unix_s=freed_unix_s)
+        """Others are told what is written down, so that it is known until when they were: by now at
+        the latest, if the clock was ahead then."""
+        stays, row = bool(one.stays), one.row
+        freed_unix_s = now_unix_s if row.stays else min(row.freed_unix_s, now_unix_s)
+        one.row = row._replace(stays=stays, freed_unix_s=0.0 if stays else freed_unix_s)
 
     def is_short(self, one: Watched) -> bool:
         """Whether it had too few copies when it was judged last, and not only fewer than proved."""
