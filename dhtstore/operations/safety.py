@@ -25,7 +25,8 @@ class HoldersSeen(msgspec.Struct, frozen=True):
 class UnitCare(msgspec.Struct, frozen=True):
     """What this node, which holds the unit, does about its copies: ``act`` as far as is known now,
     and ``why``; from ``due`` on a copy is made again, if those that are silent stay so, None where
-    none is missing; the next ``audit`` of another holder is due then."""
+    none is missing, or what is waited for has no time; the next ``audit`` of another holder is due
+    then."""
 
     act: CareAct
     why: str

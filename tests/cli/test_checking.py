@@ -37,7 +37,9 @@ def test_a_holder_that_died_is_told_from_one_that_lives(daemons: Daemons) -> Non
     [row] = checked.json
     assert (row["name"], row["copies"], row["replicas"]) == ("kept", 1, 2)
     assert row["proved"]["unix_s"] >= row["created"]["unix_s"]
-    assert "1 of 2: its holders repair it by themselves" in first.run("list").text
+    assert (
+        "1 of 2: its holders repair it by themselves, if others take it" in first.run("list").text
+    )
     told = first.run("status", "kept").text.splitlines()
     assert told[0].startswith("kept: 1 of 2: ")
     assert told[1].startswith("lost within a year: ")

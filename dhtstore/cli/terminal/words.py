@@ -53,7 +53,7 @@ def _shared(put: PutSummary) -> str:
 def _short(put: PutSummary) -> str:
     does = "`dhtstore repair` on one of them, or putting it again, does it now"
     if put.due or put.copies < put.replicas - put.replicas // REPAIR_SLACK_DIVISOR:
-        return f"its holders repair it by themselves; {does}"
+        return f"its holders repair it by themselves, if others take it; {does}"
     return f"{_spared(put)}; {does}"
 
 

@@ -344,9 +344,8 @@ def test_a_put_that_too_few_signed_for_is_not_told_as_if_there_were_enough() -> 
         told = await checked(putter, str(root))
         [unit] = (await outlook.of_root(replace(told, put=row))).units
         assert unit.care is not None
-        assert (unit.care.act, unit.care.why) == ("repair", "1 copy of 3")
-        assert unit.care.due is not None
-        assert unit.care.due.unix_s <= putter.ports.clock.unix_s()
+        assert (unit.care.act, unit.care.due) == ("wait", None)
+        assert unit.care.why.startswith("1 copy of 3; no other storage node was found: ")
         [weak] = (await Weakest(outlook, putter.ledger.holders).status()).weakest
         assert weak.lost_per_year == unit.lost_per_year
         assert weak.lost_per_year is not None
@@ -493,6 +492,34 @@ def test_the_plan_names_what_waits_for_a_silent_holder_and_until_when() -> None:
         assert (waits.act, waits.name, waits.root) == ("wait", row.name, str(root))
         assert waits.why.startswith("3 copies of 3, 1 of them silent, for less than its grace;")
         assert waits.why.endswith(f"repair starts in {left}")
+
+    tell(story)
+
+
+def test_more_copies_than_there_are_nodes_are_not_said_to_be_there_or_to_be_made() -> None:
+    """It read "64 copies of 64, 58 of them not found yet", "repair is due", and as good as safe."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 6)
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        await changed(putter, root, replicas=64)
+        await asyncio.sleep(2 * HOUR_S)
+        assert len(holders(lab, root)) == 6
+        [here] = (await dry_run_of(putter)).units
+        assert here.act == "wait"
+        assert here.why == (
+            "6 copies of 64; no other storage node was found: one has to join, or"
+            " `dhtstore policy` to want fewer"
+        )
+        told = await root_status_of(putter, root, check=False)
+        *_, lost, next_ = root_lines(told, putter.ports.clock.unix_s())
+        assert next_.endswith(here.why)
+        assert lost.startswith("lost within a year: ")
+        assert told.lost_per_year is not None
+        assert told.lost_per_year > 1e-3, "nobody would take a copy in place of another"
+        [there] = (await dry_run_of(lab.nodes[3])).units
+        assert there.why.startswith("6 copies of 64, 58 more looked for; repair starts in ")
 
     tell(story)
 

@@ -84,8 +84,8 @@ def put(
         ),
         (
             put("short", copies=1, live=1),
-            "1 of 3: its holders repair it by themselves; `dhtstore repair` on one of them, or"
-            " putting it again, does it now",
+            "1 of 3: its holders repair it by themselves, if others take it; `dhtstore repair` on"
+            " one of them, or putting it again, does it now",
         ),
         (
             put(

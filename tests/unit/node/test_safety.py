@@ -77,6 +77,13 @@ def test_the_longest_silence_is_told_and_when_a_copy_is_made_again() -> None:
     assert round(told.due.unix_s - NOW) == round((0.8 * 36 - 19) / 2 * HOUR)
 
 
+def test_silence_is_told_as_it_was_observed_and_not_since_who_looks_was_off_itself() -> None:
+    """Of a week since it was heard two hours count: of those the rest of its grace is told."""
+    seen = PeerPast(NOW - 30 * DAY_S, NOW - 7 * DAY_S, NOW, silent_s=2 * HOUR)
+    told = known(one=seen).told(row((ONE, TWO, THREE)))
+    assert told.silent == Moment.at(NOW - 2 * HOUR)
+
+
 def test_one_of_four_that_is_silent_is_not_said_to_be_replaced() -> None:
     """It may be missing before anybody repairs; of two the second may not."""
     four = row((ONE, TWO, THREE, FOUR), copies=4, replicas=4)

@@ -91,14 +91,16 @@ class Outlook:
             proved_by="audit" if audited else holder.proved_by,
             network=subnet(fellow.place) if fellow.place else holder.network,
             seen=Moment.at(past.heard_unix_s),
-            silent_s=round(past.silent_s),
+            silent_s=round(self.repair.judge.copy(row).silent_s),
             there=round(past.there_share, 4),
         )
 
     def lost(self, one: Watched, rate: LossRate, signed: int | None) -> float:
         """The probability that the unit is lost within a year.  Of what was put from here so many
-        ``signed`` for it; where those were too few, nobody is waited for who was never met."""
-        repaired = self.repair.acting.may_bring(one)
+        ``signed`` for it; where those were too few, nobody is waited for who was never met.  Where
+        nobody takes what is missing, no place is filled again."""
+        refused = self.repair.told.in_vain(one.id) and self.repair.judge.is_short(one)
+        repaired = self.repair.acting.may_bring(one) and not refused
         health = self.repair.judge.health(one)
         if signed is not None and signed < one.target:
             health = with_fields(health, unknown_s=math.inf)

@@ -42,6 +42,7 @@ from dhtstore.store.ledger.health.holders import UnitId
 
 _WHAT: Final = "repair"
 NO_MORE: Final = "its owner wants no more copies of it"
+_NO_LEAVE: Final = "its owner's leave to bring it to others is missing"
 _SHORT: Final = "copies"
 Chosen = tuple[Watched, Choice]
 
@@ -159,10 +160,7 @@ class Repair:
         """What has fewest copies comes first; what the budget holds back is told."""
         for each in sorted(chosen, key=_first):
             done = await self._act(*each)
-            if done.act is Act.WAIT:
-                self.budget.waiting.add(done.one.id)
-            else:
-                self.budget.waiting.discard(done.one.id)
+            self.budget.held_back(done.one.id, is_so=done.act is Act.WAIT)
         _tell_held_back(self.warnings, self.budget)
 
     async def _act(self, one: Watched, choice: Choice, *, now: bool = False) -> UnitDone:
@@ -170,8 +168,7 @@ class Repair:
         if planned.act is Act.WAIT and not now and not unproved:
             return _done(one, planned)
         if choice.act is Act.REPAIR and not self.acting.may_bring(one):
-            why = f"{choice.why}; its owner's leave to bring it to others is missing"
-            return UnitDone(one, Act.NOTHING, why, choice.copies)
+            return UnitDone(one, Act.NOTHING, f"{choice.why}; {_NO_LEAVE}", choice.copies)
         if choice.act is Act.REPAIR and not (now or unproved or self.acting.anybody(one)):
             return await _to_nobody(self.told, one, choice)
         if why := await self.completeness.lack(one.unit):
@@ -271,8 +268,7 @@ def _affordable(budget: Budget, one: Watched, choice: Choice) -> Choice:
         return replace(choice, missing=copies)
     left, copy = format_size(budget.left_bytes), format_size(size_bytes)
     why = f"too little is left of today's budget: {left}, and a copy takes {copy}"
-    waits = replace(choice, act=Act.WAIT, due_unix_s=budget.renewed_unix_s)
-    return replace(waits, why=f"{choice.why}; {why}")
+    return _held_up(choice, why, budget.renewed_unix_s)
 
 
 def _done(one: Watched, choice: Choice) -> UnitDone:
@@ -287,12 +283,22 @@ def _unproved(judge: Judge, one: Watched) -> bool:
 
 
 def by_itself(repair: Repair, one: Watched, choice: Choice) -> Choice:
-    """What comes of ``choice`` where nobody asks for it: others who answer prove theirs first, and
-    then the budget counts."""
-    if choice.act is Act.REPAIR and _unproved(repair.judge, one):
-        why = f"{choice.why}; others answer, and are asked for a proof first"
-        return replace(choice, act=Act.WAIT, why=why, due_unix_s=math.inf)
+    """What comes of ``choice`` where nobody asks for it: others who answer prove theirs first,
+    somebody must be there to whom it may be brought, and then the budget counts."""
+    if choice.act is not Act.REPAIR:
+        return choice
+    if _unproved(repair.judge, one):
+        return _held_up(choice, "others answer, and are asked for a proof first")
+    if not repair.acting.may_bring(one):
+        return _held_up(choice, _NO_LEAVE)
+    if not repair.acting.anybody(one):
+        return _held_up(choice, f"{NOBODY}: one has to join, or `dhtstore policy` to want fewer")
     return _affordable(repair.budget, one, choice)
+
+
+def _held_up(choice: Choice, why: str, due_unix_s: float = math.inf) -> Choice:
+    """Infinite is a time that nobody knows."""
+    return replace(choice, act=Act.WAIT, why=f"{choice.why}; {why}", due_unix_s=due_unix_s)
 
 
 def _first(chosen: Chosen) -> tuple[int, int]:

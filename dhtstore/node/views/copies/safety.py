@@ -23,8 +23,8 @@ WatchedHolder = tuple[PublicKey, PeerPast, Address | None]
 
 
 class _HoldersSilence(NamedTuple):
-    """Of some holders: when one was heard last, and from when on copies are made again; None where
-    there are enough without them."""
+    """Of some holders: since when one is silent, as far as that was observed, and from when on
+    copies are made again; None where there are enough without them."""
 
     since_unix_s: float
     due_unix_s: float | None
@@ -119,7 +119,7 @@ class Safety:
         """Many rows have the same holders."""
         known = self._silences.get((live, target, away))
         if known is None:
-            since_unix_s = min(self.silent[node].heard_unix_s for node in away)
+            since_unix_s = self.now_unix_s - max(self.silent[node].silent_s for node in away)
             known = _HoldersSilence(since_unix_s, self._due_unix_s(live, target, away))
             self._silences[live, target, away] = known
         return known

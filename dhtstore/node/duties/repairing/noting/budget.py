@@ -57,6 +57,10 @@ class Budget:
             return copies
         return min(copies, self.left_bytes // max(1, size_bytes))
 
+    def held_back(self, unit: UnitId, *, is_so: bool) -> None:
+        """Whether it is one of ``waiting``."""
+        (self.waiting.add if is_so else self.waiting.discard)(unit)
+
     def leaves(self, size_bytes: int) -> bool:
         """Whether so much may be sent for something that can wait: then enough for repairs is
         left."""
