@@ -63,7 +63,7 @@ def test_a_visitor_is_told_what_it_knows_and_what_it_cannot_know(
     )
     told = run("status", "kept", *home, *seed).text.splitlines()
     assert told[0].startswith("kept: safe, 2 copies on 1 network, last proved ")
-    assert told[1].startswith("lost within a year: 1 % (by the assumption")
+    assert told[1].startswith("lost within a year: 1 in 120 (by the assumption")
     assert told[2] == (
         "this node holds no copy, so it watches no holder and cannot know who died or repaired"
         " since: --check asks the holders"
