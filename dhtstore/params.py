@@ -481,6 +481,7 @@ HOLDERS_LOOK_S: Final = 48 * 3600.0  # between two lookups of who else holds a u
 HOLDERS_LOOK_SHORT_S: Final = 12 * 3600.0  # while a copy is lost, or fewer are known than wanted
 FELLOW_PING_S: Final = 3600.0  # between two pings of a node that holds a unit of ours
 FELLOW_PINGS_AT_ONCE: Final = 16
+LINE_ASKED_MAX: Final = 4  # others, heard last, where no fellow answers: one of them is up
 FELLOWS_UNMET_ASKED_MAX: Final = 256  # in a round, of those that never answered: 48 s of silence
 FELLOWS_PER_LOOK_MAX: Final = 2048  # pinged in one look: 3.4 a second
 SILENCE_GAP_MAX_S: Final = 2 * FELLOW_PING_S  # of silence between two pings that counts

@@ -32,6 +32,29 @@ def test_whose_own_line_is_down_takes_nobody_for_away() -> None:
     tell(story)
 
 
+def test_whose_own_line_is_down_for_minutes_while_it_looks_takes_nobody_for_away() -> None:
+    """Others were heard within the hour: each holder got an absence of an hour, none was steady."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(14)
+        putter = lab.nodes[0]
+        for number in range(6):
+            await put_bytes(putter, b"kept by three %d" % number)
+        await asyncio.sleep(5 * HOUR_S)
+        asked = [past.asked_unix_s for _, past, _ in putter.repair.fellows.known()]
+        now = putter.ports.clock.unix_s()
+        await asyncio.sleep(max(asked) + HOUR_S - 600 - now)
+        lab.network.partition([[address_of(putter)], []])
+        await asyncio.sleep(2400)
+        lab.network.heal()
+        await asyncio.sleep(2 * HOUR_S)
+        pasts = [past for _, past, _ in putter.repair.fellows.known()]
+        assert len(pasts) > 4
+        assert all((past.absent_s, past.away_s) == (0, ()) for past in pasts)
+
+    tell(story)
+
+
 def test_who_is_silent_while_another_node_answers_is_away() -> None:
     """Though no holder answers."""
 

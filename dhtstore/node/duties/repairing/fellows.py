@@ -1,13 +1,14 @@
 """The other holders of what is held here: whether they answer, and where.
 
 Who was heard by the DHT anyway is not asked again.  Silence counts only while somebody at all is
-heard: a node whose own line is down blames nobody.  That it is down shows only once nobody was
-heard for a while: what was taken for silence meanwhile is taken back then.
+heard: a node whose own line is down blames nobody.  Where no holder answers, others of the table
+are asked, too; where there are none, that it is down shows only once nobody was heard for a while:
+what was taken for silence meanwhile is taken back then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -22,6 +23,7 @@ from dhtstore.node.duties.repairing.noting.notes import Notes
 from dhtstore.params import (
     FELLOW_PINGS_AT_ONCE,
     FELLOWS_UNMET_ASKED_MAX,
+    LINE_ASKED_MAX,
     RPC_TIMEOUT_MAX_S,
 )
 from dhtstore.replication.health.past import PeerPast
@@ -131,22 +133,37 @@ class KnownFellows:
             [partial(self._ping, key, answered) for key in due], limit=FELLOW_PINGS_AT_ONCE
         )
         heard_ago_s = min((one.last_seen_s for one in heard.values()), default=inf)
-        alive = self._line_up(0.0 if answered else heard_ago_s)
+        alive = bool(answered) or await self._line_up(heard, due, heard_ago_s)
+        self._doubt(0.0 if answered else heard_ago_s, alive=alive)
         for key in due:
             self._settle(key, answered, alive=alive)
 
-    def _line_up(self, heard_ago_s: float) -> bool:
-        """Whether others are heard; where they are not, nobody was silent since they were."""
-        alive, now_s = heard_ago_s < self.periods.ping_s, self.clock.monotonic_s()
-        if not alive:
+    async def _line_up(
+        self, heard: Mapping[PublicKey, PeerInfo], asked: Collection[PublicKey], ago_s: float
+    ) -> bool:
+        """Whether others are heard, though none of ``asked`` answers; the last was so long ago."""
+        others = sorted(
+            (one for key, one in heard.items() if key not in asked),
+            key=lambda one: one.last_seen_s,
+        )
+        if not others or not asked:
+            return ago_s < self.periods.ping_s
+        work = [partial(_rtt_s, self.dht, one.contact) for one in others[:LINE_ASKED_MAX]]
+        rtts_s = await run_all(work, limit=LINE_ASKED_MAX)
+        return any(each is not None for each in rtts_s)
+
+    def _doubt(self, heard_ago_s: float, *, alive: bool) -> None:
+        """Where nobody is heard, nobody was silent since somebody was."""
+        now_s = self.clock.monotonic_s()
+        heard_since = now_s - heard_ago_s > self._doubted_s
+        if not alive and not heard_since:
             for key, past in self._doubted.items():
                 if key in self._known:
                     self._known[key].past = past
                     self._changed[key] = None
-        if not alive or now_s - heard_ago_s > self._doubted_s:
+        if not alive or heard_since:
             self._doubted.clear()
             self._doubted_s = now_s
-        return alive
 
     def _first(self, due: Sequence[PublicKey]) -> list[PublicKey]:
         """All that ever answered, and of the others, whose keys cost nothing, the longest unasked:
@@ -198,12 +215,10 @@ class KnownFellows:
         fellow = self.of(key)
         if fellow.place is None:
             return
-        contact = Contact.of(key, fellow.place)
-        try:
-            fellow.rtt_s = await self.dht.ping(contact, 2 * RPC_TIMEOUT_MAX_S)
-        except DhtstoreError:
-            return
-        answered.add(key)
+        rtt_s = await _rtt_s(self.dht, Contact.of(key, fellow.place))
+        if rtt_s is not None:
+            fellow.rtt_s = rtt_s
+            answered.add(key)
 
     def _settle(self, key: PublicKey, answered: Collection[PublicKey], *, alive: bool) -> None:
         fellow, now = self.of(key), self.clock.unix_s()
@@ -235,6 +250,14 @@ class KnownFellows:
         for each in self._known.values():
             seen = _with(seen, each.past, self.periods)
         return LossRate(seen.watched_s, seen.gone)
+
+
+async def _rtt_s(dht: Pings, contact: Contact) -> float | None:
+    """None where it does not answer."""
+    try:
+        return await dht.ping(contact, 2 * RPC_TIMEOUT_MAX_S)
+    except DhtstoreError:
+        return None
 
 
 def _with(seen: ForgottenRow, past: PeerPast, periods: Periods) -> ForgottenRow:
