@@ -21,6 +21,7 @@ from dhtstore.node.checking.answer import CheckAnswers
 from dhtstore.node.duties.leaving.telling import left
 from dhtstore.node.duties.owning.outlook import Outlook
 from dhtstore.node.duties.owning.weakest import Weakest
+from dhtstore.node.duties.repairing.acting import NOBODY
 from dhtstore.node.duties.repairing.telling import copy_events, repaired
 from dhtstore.node.duties.repairing.told import UnitDone
 from dhtstore.node.links.link import Link
@@ -345,7 +346,7 @@ def test_a_put_that_too_few_signed_for_is_not_told_as_if_there_were_enough() -> 
         [unit] = (await outlook.of_root(replace(told, put=row))).units
         assert unit.care is not None
         assert (unit.care.act, unit.care.due) == ("wait", None)
-        assert unit.care.why.startswith("1 copy of 3; no other storage node was found: ")
+        assert unit.care.why.startswith(f"1 copy of 3; {NOBODY}: ")
         [weak] = (await Weakest(outlook, putter.ledger.holders).status()).weakest
         assert weak.lost_per_year == unit.lost_per_year
         assert weak.lost_per_year is not None
@@ -509,8 +510,7 @@ def test_more_copies_than_there_are_nodes_are_not_said_to_be_there_or_to_be_made
         [here] = (await dry_run_of(putter)).units
         assert here.act == "wait"
         assert here.why == (
-            "6 copies of 64; no other storage node was found: one has to join, or"
-            " `dhtstore policy` to want fewer"
+            f"6 copies of 64; {NOBODY}: one has to join, or `dhtstore policy` to want fewer"
         )
         told = await root_status_of(putter, root, check=False)
         *_, lost, next_ = root_lines(told, putter.ports.clock.unix_s())
