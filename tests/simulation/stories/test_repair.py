@@ -16,6 +16,7 @@ from dhtstore.model.identity import DhtKey, dht_key, format_node
 from dhtstore.node.node import Node
 from dhtstore.node.overview import root_status_of
 from dhtstore.params import MIB, PROVIDER_PROBE_AT_HOUR_S
+from dhtstore.replication.health.copies import CopyState
 from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.plan import Act
 from dhtstore.store.blocks.faulty import FaultyBlockStore
@@ -388,6 +389,32 @@ def test_what_is_left_of_the_budget_goes_to_as_many_copies_as_it_is_enough_for()
         assert care.due is not None
         assert (care.act, care.why) == ("wait", planned.why)
         assert 22 < (care.due.unix_s - now_unix_s) / 3600 < 24
+
+    tell(story)
+
+
+def test_who_went_since_it_was_asked_last_is_waited_for_like_any_other() -> None:
+    """Of three copies one is lost, and another's holder went in the last hour, before it could
+    prove its own: the two were both made again."""
+
+    async def story(lab: Lab) -> None:
+        for _ in range(6):
+            await lab.add(replace(NODE, repair_budget_bytes=0))
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        await asyncio.sleep(2 * DAY_S)
+        [_, second, third] = holders(lab, root)
+        [one] = await putter.repair.units.named([(root.raw, False)])
+        lab.crash(third)
+        async with putter.repair.alone():
+            while not putter.repair.judge.health(one).at(CopyState.LOST):
+                await asyncio.sleep(HOUR_S)
+                await putter.repair.fellows.look()
+            lab.crash(second)
+            putter.repair.judge.judge(one, putter.ports.clock.unix_s())
+            await putter.repair.asking.afresh(one)
+            choice = putter.repair.judge.judge(one, putter.ports.clock.unix_s())
+        assert (choice.copies, choice.missing) == (2, 1)
 
     tell(story)
 

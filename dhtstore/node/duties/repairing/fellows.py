@@ -8,7 +8,7 @@ what was taken for silence meanwhile is taken back then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -128,29 +128,17 @@ class KnownFellows:
         self._meets = FELLOWS_UNMET_ASKED_MAX
         heard = {one.contact.public_key: one for one in self.dht.peers()}
         due = self._first([key for key in list(self._known) if self._is_due(key, heard.get(key))])
-        answered: set[PublicKey] = set()
-        await run_all(
-            [partial(self._ping, key, answered) for key in due], limit=FELLOW_PINGS_AT_ONCE
-        )
+        answered = await self._pinged(due)
         heard_ago_s = min((one.last_seen_s for one in heard.values()), default=inf)
-        alive = bool(answered) or await self._line_up(heard, due, heard_ago_s)
+        alive = bool(answered) or await self._line_up(due, heard_ago_s)
         self._doubt(0.0 if answered else heard_ago_s, alive=alive)
         for key in due:
             self._settle(key, answered, alive=alive)
 
-    async def _line_up(
-        self, heard: Mapping[PublicKey, PeerInfo], asked: Collection[PublicKey], ago_s: float
-    ) -> bool:
+    async def _line_up(self, asked: Collection[PublicKey], heard_ago_s: float) -> bool:
         """Whether others are heard, though none of ``asked`` answers; the last was so long ago."""
-        others = sorted(
-            (one for key, one in heard.items() if key not in asked),
-            key=lambda one: one.last_seen_s,
-        )
-        if not others or not asked:
-            return ago_s < self.periods.ping_s
-        work = [partial(_rtt_s, self.dht, one.contact) for one in others[:LINE_ASKED_MAX]]
-        rtts_s = await run_all(work, limit=LINE_ASKED_MAX)
-        return any(each is not None for each in rtts_s)
+        others = await _others_answer(self.dht, asked) if asked else None
+        return heard_ago_s < self.periods.ping_s if others is None else others
 
     def _doubt(self, heard_ago_s: float, *, alive: bool) -> None:
         """Where nobody is heard, nobody was silent since somebody was."""
@@ -179,23 +167,29 @@ class KnownFellows:
         past = self.of(key).past
         return past.ever_answered and not past.silent_s
 
-    async def ask(self, keys: Iterable[PublicKey]) -> None:
-        """Ask those that were silent once more: who answers is back."""
-        await self._ask([key for key in keys if not self.answers(key)])
+    async def ask(self, keys: Collection[PublicKey]) -> None:
+        """Ask them once more: who answers is back, and who does not, though others do, went."""
+        answered = await self._pinged(keys)
+        if answered or await _others_answer(self.dht, keys):
+            self._doubted.clear()
+            for key in keys:
+                self._settle(key, answered, alive=True)
 
     async def meet(self, keys: Iterable[PublicKey]) -> None:
         """Ask those that never answered, so many between two looks: who does may be audited."""
         unmet = [key for key in keys if not self.of(key).past.ever_answered][: self._meets]
         self._meets -= len(unmet)
-        await self._ask(unmet)
-
-    async def _ask(self, silent: Sequence[PublicKey]) -> None:
-        answered: set[PublicKey] = set()
-        work = [partial(self._ping, key, answered) for key in silent]
-        await run_all(work, limit=FELLOW_PINGS_AT_ONCE)
-        for key in silent:
+        answered = await self._pinged(unmet)
+        for key in unmet:
             if key in answered:
                 self.answered(key)
+
+    async def _pinged(self, keys: Iterable[PublicKey]) -> set[PublicKey]:
+        """Those that answer."""
+        answered: set[PublicKey] = set()
+        work = [partial(self._ping, key, answered) for key in keys]
+        await run_all(work, limit=FELLOW_PINGS_AT_ONCE)
+        return answered
 
     def _is_due(self, key: PublicKey, heard: PeerInfo | None) -> bool:
         """Whether to ask it.  When the DHT heard it is written down first: an index node pings the
@@ -250,6 +244,15 @@ class KnownFellows:
         for each in self._known.values():
             seen = _with(seen, each.past, self.periods)
         return LossRate(seen.watched_s, seen.gone)
+
+
+async def _others_answer(dht: Pings, asked: Collection[PublicKey]) -> bool | None:
+    """Whether somebody else does who was heard lately; None where there is nobody else."""
+    others = [one for one in dht.peers() if one.contact.public_key not in asked]
+    others.sort(key=lambda one: one.last_seen_s)
+    work = [partial(_rtt_s, dht, one.contact) for one in others[:LINE_ASKED_MAX]]
+    rtts_s = await run_all(work, limit=LINE_ASKED_MAX)
+    return any(each is not None for each in rtts_s) if work else None
 
 
 async def _rtt_s(dht: Pings, contact: Contact) -> float | None:
