@@ -75,9 +75,9 @@ def test_a_spare_is_made_only_where_too_often_nobody_is_there(health: Health) ->
     if not seen.spare:
         return
     assert seen.none_there > UNREACHED_MAX
-    proved = [each for each in seen.copies if each.past.ever_answered and each.proven_unix_s]
+    likely = [each for each in seen.copies if each.past.ever_answered and each.plausible]
     met = {
-        state: sum(each.state(PERIODS) is state for each in proved)
+        state: sum(each.state(PERIODS) is state for each in likely)
         for state in (CopyState.LIVE, CopyState.AWAY)
     }
     assert 1 + met[CopyState.LIVE] < seen.target  # else nobody takes one

@@ -39,7 +39,8 @@ class Copy:
     never; ``lacks`` is why its holder failed the last one, ``stays`` whether it said then that it
     never drops its copy, ``by_block`` whether it gave a proof that takes a block since one of
     them was lost: of small units audits mostly ask for none.  ``sought_s`` is for how long the
-    unit's others were looked for before this one was named."""
+    unit's others were looked for before this one was named, ``vain`` how often a proof was due
+    since the last and none came."""
 
     holder: NodeId
     past: PeerPast
@@ -48,6 +49,14 @@ class Copy:
     stays: bool = False
     by_block: bool = True
     sought_s: float = 0.0
+    vain: int = 0
+
+    @property
+    def plausible(self) -> bool:
+        """Whether there is more to it than a word: it was proved, or its holder was met, and went
+        before it was asked to prove it."""
+        went = self.past.ever_answered and self.past.silent_s > 0 and not self.vain
+        return self.proven_unix_s > 0 or went
 
     @property
     def silent_s(self) -> float:
@@ -112,7 +121,7 @@ class Health:
         """Copies that are there or will most likely come back, with the one here.  Where nobody
         else answers, and none did for a part of its grace, one of them is not waited for."""
         away = self._awaited if self.urgent else self.at(CopyState.AWAY)
-        expected = [each for each in away if not self.lossy or each.proven_unix_s]
+        expected = [each for each in away if not self.lossy or each.plausible]
         return self._with(len(self.live), len(expected))
 
     @property
@@ -188,10 +197,10 @@ class Health:
 
     @property
     def _met(self) -> list[Copy]:
-        """Those that are there or will most likely come back, and ever proved a copy: any others
-        are but said to be holders, if only by themselves."""
+        """Those that are there or will most likely come back: any others are but said to be
+        holders, if only by themselves."""
         expected = (*self.at(CopyState.LIVE), *self.at(CopyState.AWAY))
-        return [each for each in expected if each.past.ever_answered and each.proven_unix_s]
+        return [each for each in expected if each.past.ever_answered and each.plausible]
 
     @property
     def unheard(self) -> int:

@@ -106,3 +106,16 @@ def test_who_answers_and_never_proved_a_copy_stands_for_none_where_it_may_be_the
     )
     proved = watched(replace(health, copies=[replace(ghost, proven_unix_s=NOW), holder]), NOW)
     assert decide(proved, NOW).act is Act.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("proven_unix_s", "vain", "copies"), [(0.0, 0, 2), (0.0, 1, 1), (NOW - 9e5, 1, 2)]
+)
+def test_beside_a_lost_copy_who_went_before_it_was_asked_for_a_proof_counts(
+    proven_unix_s: float, vain: int, copies: int
+) -> None:
+    """Two holders that are waited for were both replaced, since audits come days apart; who was
+    asked and proved nothing stands in for nobody."""
+    lost = silent_for(round(PERIODS.grace_first_s / HOUR_S))
+    went = replace(silent_for(3), proven_unix_s=proven_unix_s, vain=vain)
+    assert Health(KEY, HERE, 3, [lost, went]).counted == copies

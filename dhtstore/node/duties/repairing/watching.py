@@ -88,7 +88,7 @@ class Judge:
         """Of one holder, as it is known."""
         key = PublicKey(row.key)
         past = self.fellows.of(key).past
-        told = row.proven_unix_s, row.lacks, row.stays, row.by_block, row.sought_s
+        told = row.proven_unix_s, row.lacks, row.stays, row.by_block, row.sought_s, row.vain
         return Copy(node_id(key), past, *told)
 
     def proved(self, one: Watched, since_unix_s: float, *, lasting: bool) -> list[PublicKey]:
