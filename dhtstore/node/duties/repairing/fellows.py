@@ -173,7 +173,8 @@ class KnownFellows:
         if answered or await _others_answer(self.dht, keys):
             self._doubted.clear()
             for key in keys:
-                self._settle(key, answered, alive=True)
+                if key in answered or self.answers(key):
+                    self._settle(key, answered, alive=True)
 
     async def meet(self, keys: Iterable[PublicKey]) -> None:
         """Ask those that never answered, so many between two looks: who does may be audited."""
