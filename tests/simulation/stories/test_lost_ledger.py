@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 
 from dhtstore.content.dag.local import Leaves, local_blocks
 from dhtstore.errors import NoRoom
@@ -22,7 +23,7 @@ from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.trace import no_trace
 from simulations.events.users import get_bytes, put_bytes
 from simulations.world.ports.blocking import InlineBlocking
-from tests.simulation.harness import Lab, tell
+from tests.simulation.harness import STORAGE, Lab, tell
 
 CONTENT = random.Random(9).randbytes(3 * MIB)
 
@@ -33,7 +34,9 @@ async def gc(node: Node, *, dry_run: bool = False) -> keeping.CollectResult:
 
 
 async def held_by_all(lab: Lab) -> Cid:
-    await lab.grow(3)
+    """Nobody brings a copy to who lost its own."""
+    for _ in range(3):
+        await lab.add(replace(STORAGE, repair_budget_bytes=0))
     return (await put_bytes(lab.nodes[0], CONTENT, replicas=3)).cid
 
 

@@ -207,10 +207,12 @@ class KnownFellows:
         return not 0 <= now - fellow.past.asked_unix_s < self.periods.ping_s * 0.9
 
     async def _ping(self, key: PublicKey, answered: set[PublicKey]) -> None:
+        """Where it was heard last: it may have moved."""
         fellow = self.of(key)
-        if fellow.place is None:
+        place = self.dht.address_of(node_id(key)) or fellow.place
+        if place is None:
             return
-        rtt_s = await _rtt_s(self.dht, Contact.of(key, fellow.place))
+        rtt_s = await _rtt_s(self.dht, Contact.of(key, place))
         if rtt_s is not None:
             fellow.rtt_s = rtt_s
             answered.add(key)
