@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace as replace_policy
 
+from dhtstore.content.builders.importer import UNIXFS_V1_2025
 from dhtstore.content.dag import unit_walk, units
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import DhtKey, dht_key, format_node
+from dhtstore.node.duties.repairing.watching import Said
+from dhtstore.node.importing.manner import Manner
 from dhtstore.node.node import Node
 from dhtstore.node.overview import root_status_of
+from dhtstore.operations.operation import unwatched
 from dhtstore.params import MIB, PROVIDER_PROBE_AT_HOUR_S
 from dhtstore.replication.health.copies import CopyState
 from dhtstore.replication.health.periods import Periods
@@ -22,7 +27,7 @@ from dhtstore.replication.repair.plan import Act
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.ledger.health.events import EventRow
-from simulations.events.users import put_bytes
+from simulations.events.users import once, put_bytes
 from tests.bids import sign_policy
 from tests.simulation.harness import STORAGE, Lab, put_with, tell
 from tests.simulation.stories.test_policies import changed
@@ -205,6 +210,28 @@ def test_a_holder_whose_disk_rots_is_found_by_an_audit() -> None:
         lacks = {each.key: each.lacks for each in one.row.holders}
         assert lacks[bad.public_key]
         assert sum(map(bool, lacks.values())) == 1
+
+    tell(story)
+
+
+def test_who_failed_an_audit_is_not_taken_for_whole_for_a_few_blocks_that_it_has() -> None:
+    """What was found was forgotten at the next look: of 75 blocks four whole ones are likely."""
+
+    async def story(lab: Lab) -> None:
+        stores = [FaultyBlockStore(MemoryBlockStore(10**9)) for _ in range(6)]
+        for store in stores:
+            await lab.add(NODE, store=store)
+        manner = Manner(profile=replace(UNIXFS_V1_2025, chunk_size_bytes=4096))
+        put = partial(lab.nodes[0].uploader().put, manner=manner, progress=unwatched)
+        root = (await put(once(CONTENT), name="x", replicas=3, min_acks=3)).cid
+        await asyncio.sleep(2 * HOUR_S)
+        [first, bad, _] = holders(lab, root)
+        block = min(set(bad.disk.store.cids()) - {root}, key=lambda each: each.raw)
+        bad.ports.store.rot(block)  # type: ignore[attr-defined]
+        [one] = await first.repair.units.named([(root.raw, False)])
+        first.repair.judge.audited(one, bad.public_key, Said("rot"), first.ports.clock.unix_s())
+        await first.repair.asking.afresh(one)
+        assert [each.key for each in one.row.holders if each.lacks] == [bad.public_key]
 
     tell(story)
 

@@ -19,6 +19,7 @@ from dhtstore.node.duties.repairing.fellows import KnownFellows
 from dhtstore.node.duties.repairing.watching import Judge, Said, Watched
 from dhtstore.node.identity import Identity
 from dhtstore.params import (
+    AUDIT_SAMPLES_MAX,
     CHECKS_AT_ONCE,
     HOLDERS_KNOWN_MAX,
     HOLDERS_TOLD_MIN,
@@ -104,10 +105,12 @@ class Asking:
         return not slot_unix_s <= row.audited_unix_s <= self.identity.now_unix_s()
 
     def _samples(self, one: Watched, *rows: HolderRow) -> int:
-        """A block at least of whom failed, or was asked in vain: who has none must not choose its
-        audits."""
+        """Of whom failed as many as may be asked, for most that a rotten copy has left are whole; a
+        block at least of whom was asked in vain: who has none must not choose its audits."""
+        if any(row.lacks for row in rows):
+            return AUDIT_SAMPLES_MAX
         usual = samples(one.claim.blocks, one.target, self.periods.audit_every_s, self.rng)
-        return max(usual, int(any(row.vain or row.lacks for row in rows)))
+        return max(usual, int(any(row.vain for row in rows)))
 
     def _slot_unix_s(self, key: PublicKey) -> float:
         now = self.identity.now_unix_s()
@@ -118,7 +121,11 @@ class Asking:
         is back, what each of them proves by some blocks."""
         await self.look(one)
         await self.fellows.ask(one.holders)
-        asked = {key: [(one, _FRESH_SAMPLES)] for key in one.holders if self.fellows.answers(key)}
+        there = [row for row in one.row.holders if self.fellows.answers(PublicKey(row.key))]
+        asked = {
+            PublicKey(row.key): [(one, AUDIT_SAMPLES_MAX if row.lacks else _FRESH_SAMPLES)]
+            for row in there
+        }
         await self.audit(asked, due=False)
 
     async def audit(self, asked: Asked, *, due: bool = True) -> None:
