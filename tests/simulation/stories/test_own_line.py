@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 
+from dhtstore.node.node import Node
 from simulations.events.users import put_bytes
 from tests.simulation.harness import Lab, address_of, tell
 
 HOUR_S = 3600.0
 
 
+async def who_put_hours_ago(lab: Lab) -> Node:
+    await lab.grow(14)
+    putter = lab.nodes[0]
+    for number in range(6):
+        await put_bytes(putter, b"kept by three %d" % number)
+    await asyncio.sleep(5 * HOUR_S)
+    return putter
+
+
 def test_whose_own_line_is_down_takes_nobody_for_away() -> None:
     """Also in the first look after it broke, when others were heard within the hour."""
 
     async def story(lab: Lab) -> None:
-        await lab.grow(14)
-        putter = lab.nodes[0]
-        for number in range(6):
-            await put_bytes(putter, b"kept by three %d" % number)
-        await asyncio.sleep(5 * HOUR_S)
+        putter = await who_put_hours_ago(lab)
         lab.network.partition([[address_of(putter)], []])
         await asyncio.sleep(3 * HOUR_S)
         lab.network.heal()
@@ -36,11 +42,7 @@ def test_whose_own_line_is_down_for_minutes_while_it_looks_takes_nobody_for_away
     """Others were heard within the hour: each holder got an absence of an hour, none was steady."""
 
     async def story(lab: Lab) -> None:
-        await lab.grow(14)
-        putter = lab.nodes[0]
-        for number in range(6):
-            await put_bytes(putter, b"kept by three %d" % number)
-        await asyncio.sleep(5 * HOUR_S)
+        putter = await who_put_hours_ago(lab)
         asked = [past.asked_unix_s for _, past, _ in putter.repair.fellows.known()]
         now = putter.ports.clock.unix_s()
         await asyncio.sleep(max(asked) + HOUR_S - 600 - now)

@@ -438,6 +438,7 @@ def test_who_went_since_it_was_asked_last_is_waited_for_like_any_other() -> None
                 await asyncio.sleep(HOUR_S)
                 await putter.repair.fellows.look()
             lab.crash(second)
+            await asyncio.sleep(PERIODS.turn_s)
             putter.repair.judge.judge(one, putter.ports.clock.unix_s())
             await putter.repair.asking.afresh(one)
             choice = putter.repair.judge.judge(one, putter.ports.clock.unix_s())

@@ -120,7 +120,7 @@ class KnownFellows:
 
     def contacts(self, keys: Iterable[PublicKey]) -> list[Contact]:
         """Storage nodes, of those of whom it is known where they are."""
-        places = [(key, self.of(key).place) for key in keys]
+        places = [(key, self._place(key)) for key in keys]
         return [Contact.of(key, place, storage=True) for key, place in places if place is not None]
 
     async def look(self) -> None:
@@ -168,11 +168,14 @@ class KnownFellows:
         return past.ever_answered and not past.silent_s
 
     async def ask(self, keys: Collection[PublicKey]) -> None:
-        """Ask them once more: who answers is back, and who does not, though others do, went."""
-        answered = await self._pinged(keys)
-        if answered or await _others_answer(self.dht, keys):
+        """Ask those that were silent, or were not asked in this turn, once more: who answers is
+        back, and who does not, though others do, went."""
+        turn_s = self.periods.turn_s
+        due = [key for key in keys if not (self.answers(key) and self._asked_within(key, turn_s))]
+        answered = await self._pinged(due)
+        if answered or (due and await _others_answer(self.dht, due)):
             self._doubted.clear()
-            for key in keys:
+            for key in due:
                 if key in answered or self.answers(key):
                     self._settle(key, answered, alive=True)
 
@@ -204,18 +207,21 @@ class KnownFellows:
         if proved_ago_s is not None and now - proved_ago_s > fellow.past.heard_unix_s:
             fellow.past = fellow.past.answered(now - proved_ago_s, self.periods.gap_max_s)
             self._changed[key] = None
-        return not 0 <= now - fellow.past.asked_unix_s < self.periods.ping_s * 0.9
+        return not self._asked_within(key, self.periods.ping_s * 0.9)
+
+    def _asked_within(self, key: PublicKey, period_s: float) -> bool:
+        return 0 <= self.clock.unix_s() - self.of(key).past.asked_unix_s < period_s
 
     async def _ping(self, key: PublicKey, answered: set[PublicKey]) -> None:
-        """Where it was heard last: it may have moved."""
-        fellow = self.of(key)
-        place = self.dht.address_of(node_id(key)) or fellow.place
-        if place is None:
-            return
-        rtt_s = await _rtt_s(self.dht, Contact.of(key, place))
+        place = self._place(key)
+        rtt_s = await _rtt_s(self.dht, Contact.of(key, place)) if place else None
         if rtt_s is not None:
-            fellow.rtt_s = rtt_s
+            self.of(key).rtt_s = rtt_s
             answered.add(key)
+
+    def _place(self, key: PublicKey) -> Address | None:
+        """Where it was heard last, for it may have moved; else where it is said to be."""
+        return self.dht.address_of(node_id(key)) or self.of(key).place
 
     def _settle(self, key: PublicKey, answered: Collection[PublicKey], *, alive: bool) -> None:
         fellow, now = self.of(key), self.clock.unix_s()
