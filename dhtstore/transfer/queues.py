@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Generic
@@ -84,3 +85,25 @@ class Request(Generic[S]):
         self.wants.append(want)
         self.total_bytes = total_bytes
         return True
+
+
+class Rota(Generic[S]):
+    """Holders are asked in turn, so that none takes all the work."""
+
+    def __init__(self) -> None:
+        self._next: S | None = None  # whose turn it was when it ended early
+
+    def take(
+        self, holders: Mapping[S, Supplier[S]], ask: Callable[[Supplier[S]], int], wants_max: float
+    ) -> None:
+        """``ask`` each, which returns for how many wants that was: until nobody is asked any more,
+        or that is ``wants_max`` in all.  Who would have been next then is first the next time."""
+        turns = deque(holders)
+        if self._next is not None and self._next in holders:
+            turns.rotate(-turns.index(self._next))
+        while turns and wants_max > 0:
+            holder = turns.popleft()
+            if asked := ask(holders[holder]):
+                turns.append(holder)
+                wants_max -= asked
+        self._next = turns[0] if turns else None

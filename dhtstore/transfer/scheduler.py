@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from typing import Final, Generic
 
 from dhtstore.transfer.books import SKIPS_MAX, Debts, Hopes, S, Supplier, Wanted
-from dhtstore.transfer.queues import Queues, Request
+from dhtstore.transfer.queues import Queues, Request, Rota
 
 LACKS_MAX: Final = SKIPS_MAX  # of a holder in a row: it does not hold what it says
 
@@ -38,7 +40,7 @@ class Scheduler(Generic[S]):
         self._holders: dict[S, Supplier[S]] = {}
         self.debts: Debts[S] = Debts(self._holders)
         self._hopes: Hopes[S] = Hopes(self._holders)
-        self._failed: dict[S, str] = {}
+        self._rota, self._failed = Rota[S](), dict[S, str]()
 
     def want(self, sequence: int, unit: bytes, size_bytes: int) -> None:
         """Add a want; ``unit`` tells which holders hold it."""
@@ -74,16 +76,14 @@ class Scheduler(Generic[S]):
         """What may be owed for no holder to have to wait: see ``Supplier``."""
         return sum(known.flight_bytes for known in self._holders.values())
 
-    def next(self, now: float, room_bytes: float = float("inf")) -> list[Ask[S]]:
-        """Requests to send now, holders in turn, so that none takes all the work; no more than
-        ``room_bytes`` are owed in all."""
+    def next(self, now: float, room_bytes: float = inf, wants_max: float = inf) -> list[Ask[S]]:
+        """Requests to send now, for some ``wants_max``; ``room_bytes`` are owed in all at most."""
         asks: list[Ask[S]] = []
-        open_holders = list(self._holders.values())
-        while open_holders:
-            open_holders = [s for s in open_holders if self._ask(s, now, room_bytes, asks)]
+        ask = partial(self._ask, now=now, room_bytes=room_bytes, asks=asks)
+        self._rota.take(self._holders, ask, wants_max)
         return asks
 
-    def hedge_due_s(self, now: float, room_bytes: float = float("inf")) -> float | None:
+    def hedge_due_s(self, now: float, room_bytes: float = inf) -> float | None:
         """Seconds until ``next`` might ask a second holder for an overdue want; None if no
         holder is idle, nothing is owed, or there is no room for it."""
         room_bytes -= self.owed_bytes
@@ -91,10 +91,10 @@ class Scheduler(Generic[S]):
         dues = [due_s for holder in idle for due_s in self.debts.dues_s(holder, now, room_bytes)]
         return max(0.0, min(dues)) if dues else None
 
-    def _ask(self, holder: Supplier[S], now: float, room_bytes: float, asks: list[Ask[S]]) -> bool:
+    def _ask(self, holder: Supplier[S], now: float, room_bytes: float, asks: list[Ask[S]]) -> int:
         room_bytes -= self.owed_bytes
         if room_bytes <= 0 or holder.rest.lasts(now):
-            return False
+            return 0
         before = self._hopes.before(holder)
         request = Request(holder, room_bytes, before)
         if holder.has_room:
@@ -107,7 +107,7 @@ class Scheduler(Generic[S]):
             for want in wants:
                 self.debts.owe(want, holder, now)
             asks.append(Ask(holder.name, tuple(want.sequence for want in wants)))
-        return bool(wants)
+        return len(wants)
 
     def _scarcity(self, unit: bytes) -> tuple[int, int]:
         return len(self._hopes.names(unit)), self._pending.first(unit) or 0

@@ -114,7 +114,9 @@ class _Fetch:
             self._check()
             if self._opening.walked and not self._writer.writing:
                 return
-            self.requests.send()
+            if self.requests.send():
+                await asyncio.sleep(0)
+                continue
             self.requests.search()
             self.requests.look_around()
             await self._sleep(self.requests.due_s())

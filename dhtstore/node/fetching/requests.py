@@ -23,7 +23,7 @@ from dhtstore.node.links.link import Arrival, Link
 from dhtstore.node.links.own_requests import Admit
 from dhtstore.node.traffic.traffic import Pull
 from dhtstore.operations.explaining.causes import cause_of
-from dhtstore.params import BLOCK_SIZE_MAX_BYTES
+from dhtstore.params import BLOCK_SIZE_MAX_BYTES, WANTS_AT_ONCE
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.scheduler import Ask, Scheduler
 from dhtstore.wire.frames import Blocks, FrameResponse
@@ -33,8 +33,8 @@ class Requests:
     """Carries out what the scheduler decides.  ``wants`` are those that are open, by sequence
     number; blocks go to ``intake`` if there is ``room`` for them; ``quiet`` tells that none which
     came is at work here; ``wake`` is called when there may be something to decide, ``told_busy``
-    (``holder_rests``) when a holder says that it is.  ``lossy`` where
-    what came and is not written is lost when the process is killed."""
+    (``holder_rests``) when a holder says that it is.  ``lossy`` where what came and is not written
+    is lost when the process is killed."""
 
     def __init__(
         self,
@@ -71,17 +71,19 @@ class Requests:
             self._holders.prepare(unit)
         self._begun = False
 
-    def send(self) -> None:
-        """Send the requests that are due, as many as the node's limit brings."""
-        for ask in self._asks():
+    def send(self) -> bool:
+        """Send the requests that are due, as many as the node's limit brings, or as are sent at
+        once: whether there may be more."""
+        for ask in (asks := self._asks()):
             wants = [self._wants[sequence] for sequence in ask.wants]
             self._holders.account(ask.holder).ask(len(wants))
             self._tasks.spawn(self._request(self._holders.link(ask.holder), wants), "get-blocks")
+        return sum(len(ask.wants) for ask in asks) >= WANTS_AT_ONCE
 
     def _asks(self) -> list[Ask[PublicKey]]:
         now, owed_bytes = asyncio.get_running_loop().time(), self._scheduler.owed_bytes
         for room_bytes in self._pull.steps(self._memory_room_bytes, owed_bytes):
-            if asks := self._scheduler.next(now, room_bytes):
+            if asks := self._scheduler.next(now, room_bytes, WANTS_AT_ONCE):
                 self._pull.asked(self._scheduler.owed_bytes - owed_bytes)
                 break
         else:
@@ -122,8 +124,7 @@ class Requests:
         if not self._scheduler.unfinished:
             return None
         now = asyncio.get_running_loop().time()
-        room_bytes = self._pull.most(self._memory_room_bytes)
-        hedge_s = self._scheduler.hedge_due_s(now, room_bytes)
+        hedge_s = self._scheduler.hedge_due_s(now, self._pull.most(self._memory_room_bytes))
         return min(self._looks.wait_s(now), float("inf") if hedge_s is None else hedge_s)
 
     def finish(self, want: Want) -> None:

@@ -71,6 +71,20 @@ def test_sources_take_turns() -> None:
     assert scheduler.next(0.0) == [Ask("a", (0,)), Ask("b", (1,)), Ask("c", (2,))]
 
 
+def test_what_is_asked_for_at_once_is_bounded_and_sources_take_turns_all_the_same() -> None:
+    scheduler = filled(12, sources="abc", size_bytes=WINDOW_START_BYTES // 4)
+    asked = [scheduler.next(0.0, wants_max=4) for _ in range(4)]
+    assert [ask.holder for asks in asked for ask in asks] == ["a", "b", "c"]
+    assert [sum(len(ask.wants) for ask in asks) for asks in asked] == [4, 4, 4, 0]
+
+
+def test_whoever_fails_loses_its_turn() -> None:
+    scheduler = filled(12, sources="abc", size_bytes=WINDOW_START_BYTES // 4)
+    assert [ask.holder for ask in scheduler.next(0.0, wants_max=1)] == ["a"]
+    scheduler.fail("b", "gone")
+    assert [ask.holder for ask in scheduler.next(0.0, wants_max=1)] == ["c"]
+
+
 def test_a_block_larger_than_the_window_is_still_asked_for() -> None:
     scheduler = filled(2, size_bytes=2 * WINDOW_START_BYTES)
     assert scheduler.next(0.0) == [Ask("a", (0,))]

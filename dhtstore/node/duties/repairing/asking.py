@@ -19,6 +19,7 @@ from dhtstore.node.duties.repairing.fellows import KnownFellows
 from dhtstore.node.duties.repairing.watching import Judge, Said, Watched
 from dhtstore.node.identity import Identity
 from dhtstore.params import (
+    AUDIT_FAILED_FACTOR,
     AUDIT_SAMPLES_MAX,
     CHECKS_AT_ONCE,
     HOLDERS_KNOWN_MAX,
@@ -100,8 +101,10 @@ class Asking:
         return {key: asked} if asked else {}
 
     def _is_due(self, row: HolderRow) -> bool:
-        """Also where the last was at a time that is to come: the clock was ahead then."""
-        slot_unix_s = self._slot_unix_s(PublicKey(row.key))
+        """Also where the last was at a time that is to come: the clock was ahead then.  Who failed
+        is due less often, since it is asked for more."""
+        every_s = self.periods.audit_every_s * (AUDIT_FAILED_FACTOR if row.lacks else 1)
+        slot_unix_s = self._slot_unix_s(PublicKey(row.key), every_s)
         return not slot_unix_s <= row.audited_unix_s <= self.identity.now_unix_s()
 
     def _samples(self, one: Watched, *rows: HolderRow) -> int:
@@ -112,9 +115,9 @@ class Asking:
         usual = samples(one.claim.blocks, one.target, self.periods.audit_every_s, self.rng)
         return max(usual, int(any(row.vain for row in rows)))
 
-    def _slot_unix_s(self, key: PublicKey) -> float:
+    def _slot_unix_s(self, key: PublicKey, every_s: float) -> float:
         now = self.identity.now_unix_s()
-        return slot_unix_s(self.identity.public_key, key, self.periods.audit_every_s, now)
+        return slot_unix_s(self.identity.public_key, key, every_s, now)
 
     async def afresh(self, one: Watched) -> None:
         """Whatever is to be done about a unit, this node looks itself first: who holds it now, who
