@@ -21,6 +21,7 @@ from dhtstore.node.node import Node
 from dhtstore.node.overview import root_status_of
 from dhtstore.operations.operation import unwatched
 from dhtstore.params import MIB, PROVIDER_PROBE_AT_HOUR_S
+from dhtstore.replication.auditing import slot_unix_s
 from dhtstore.replication.health.copies import CopyState
 from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.plan import Act
@@ -231,7 +232,15 @@ def test_who_failed_an_audit_is_not_taken_for_whole_for_a_few_blocks_that_it_has
         [one] = await first.repair.units.named([(root.raw, False)])
         first.repair.judge.audited(one, bad.public_key, Said("rot"), first.ports.clock.unix_s())
         await first.repair.asking.afresh(one)
-        assert [each.key for each in one.row.holders if each.lacks] == [bad.public_key]
+        [failed] = [each for each in one.row.holders if each.lacks]
+        assert failed.key == bad.public_key
+        every_s = 2 * first.repair.periods.audit_every_s
+        now_unix_s = first.ports.clock.unix_s()
+        slot = slot_unix_s(first.public_key, bad.public_key, every_s, now_unix_s)
+        for audited_unix_s, asked in (slot - 1, 1), (slot, 0):
+            row = failed._replace(audited_unix_s=audited_unix_s)
+            one.row = one.row._replace(holders=(row,))
+            assert len(first.repair.asking.due([one])) == asked
 
     tell(story)
 
