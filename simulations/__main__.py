@@ -2,7 +2,8 @@
 reference.
 
 Results on stdout, progress on stderr.  Exit codes: 0 well, 1 a checker found something, a service
-level was violated or two runs differ, 2 what was asked cannot be done, 130 interrupted.
+level or what a scenario asks was violated or two runs differ, 2 what was asked cannot be done, 130
+interrupted.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 from simulations.errors import ScenarioError
 from simulations.sections.adversary import AdversarySettings
+from simulations.sections.asked import NAME as _ASKED
+from simulations.sections.asked import Bound, read_asked
 from simulations.sections.churn import ChurnSettings
 from simulations.sections.disk import DiskSettings
 from simulations.sections.faults import FaultSettings
@@ -43,6 +45,7 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "disk": DiskSettings,
 }
 _PARAMETERS = "parameters"
+_PROMISED = (_SERVICE, _ASKED)
 _NAMES = ("scenario", "description", "seed", "future")  # of [run]: they tell runs apart
 
 
@@ -57,6 +60,7 @@ class Scenario:
     workload: WorkloadSettings
     faults: FaultSettings
     service: ServiceSettings
+    asked: Mapping[str, Bound]
     groups: tuple[NodeGroup, ...]
     adversary: AdversarySettings
     disk: DiskSettings
@@ -102,24 +106,25 @@ class Scenario:
         names = {key: Path(name).name for key, name in self.files().items()}
         if len(set(names.values())) < len(set(self.files().values())):
             raise ScenarioError(f"two files have one name: {', '.join(self.files().values())}")
-        return from_tables(self.raw, [f"{key}={json.dumps(name)}" for key, name in names.items()])
+        files = [f"{key}={json.dumps(name)}" for key, name in names.items()]
+        return from_tables(self.raw, files, same=True)
 
     def sha256(self) -> str:
         """Of everything that was read: the same experiment has the same hash.  What is promised
         of it is no part of it."""
-        return _sha256(_without_service(self.raw))
+        return _sha256(_without_promises(self.raw))
 
     def settings_sha256(self, folder: Path) -> str:
         """Of what was set, whichever the seed, and of the files that it names, in ``folder``: runs
         with the same can be held against each other.  Raises ScenarioError."""
-        tables = _without_service(self.with_files_beside().raw)
+        tables = _without_promises(self.with_files_beside().raw)
         tables["run"] = {k: v for k, v in tables.get("run", {}).items() if k not in _NAMES}
         files = {key: _sha256_of_file(key, folder / name) for key, name in self.files().items()}
         return _sha256([tables, files])
 
 
-def _without_service(raw: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: table for name, table in raw.items() if name != _SERVICE}
+def _without_promises(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: table for name, table in raw.items() if name not in _PROMISED}
 
 
 def _sha256(value: object) -> str:
@@ -149,24 +154,29 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Scenario:
     return from_tables(raw, overrides)
 
 
-def from_tables(raw: Mapping[str, Any], overrides: Iterable[str] = ()) -> Scenario:
-    """A scenario from parsed TOML (or from ``Scenario.raw`` kept as JSON); raises ScenarioError."""
-    tables = copy.deepcopy(dict(raw))
-    for text_ in overrides:
-        _override(tables, text_)
-    known = dict.fromkeys((*_SECTIONS, _PARAMETERS, _SERVICE, _GROUP))
+def from_tables(
+    raw: Mapping[str, Any], overrides: Iterable[str] = (), *, same: bool = False
+) -> Scenario:
+    """A scenario from parsed TOML (or from ``Scenario.raw`` kept as JSON); raises ScenarioError.
+    Of other settings nothing is ``asked``, unless the overrides make the ``same`` of them."""
+    tables, assignments = copy.deepcopy(dict(raw)), list(overrides)
+    if not same and not all(map(_changes_nothing, assignments)):
+        tables.pop(_ASKED, None)
+    for assignment in assignments:
+        _override(tables, assignment)
+    known = dict.fromkeys((*_SECTIONS, _PARAMETERS, *_PROMISED, _GROUP))
     for name in tables:
         if name not in known:
             raise ScenarioError(f"unknown section [{name}]{suggestion(name, known)}")
     sections: dict[str, Any] = {
         name: read_section(kind, tables.get(name, {}), name) for name, kind in _SECTIONS.items()
     }
-    service = read_service(tables.get(_SERVICE, {}))
+    service, asked = read_service(tables.get(_SERVICE, {})), read_asked(tables.get(_ASKED, {}))
     groups = read_groups(tables)
     sections["run"] = dataclasses.replace(sections["run"], nodes=sum(one.count for one in groups))
     _check_domains(sections["faults"], groups)
     _check_attack(sections["adversary"], sections["run"])
-    return Scenario(**sections, service=service, groups=groups, raw=tables)
+    return Scenario(**sections, service=service, asked=asked, groups=groups, raw=tables)
 
 
 def _check_domains(faults: FaultSettings, groups: Iterable[NodeGroup]) -> None:
@@ -179,6 +189,12 @@ def _check_attack(adversary: AdversarySettings, run: RunSettings) -> None:
     if adversary.attacks and adversary.at_s >= run.duration_s:
         ends = f"the scenario ends then or before (run.duration_s: {run.duration_s:g} s)"
         raise ScenarioError(f"adversary.at_s: {adversary.at_s:g} s: {ends}")
+
+
+def _changes_nothing(assignment: str) -> bool:
+    """But which run it is, or what is asked of it."""
+    section, _, name = assignment.partition("=")[0].strip().partition(".")
+    return section == _ASKED or (section == "run" and name in _NAMES)
 
 
 def _override(tables: dict[str, Any], assignment: str) -> None:

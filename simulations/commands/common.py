@@ -96,8 +96,8 @@ def run_of(path: Path) -> Path:
 def exit_code(summary: dict[str, Any]) -> int:
     if summary["interrupted"]:
         return INTERRUPTED
-    found = summary["violations"] or summary["service"]["violated"]
-    return 1 if found or summary["failed"] else 0
+    violated = summary["service"]["violated"] or summary["asked"]["violated"]
+    return 1 if summary["violations"] or violated or summary["failed"] else 0
 
 
 def service_told(summary: dict[str, Any], name: str) -> str:
@@ -111,6 +111,15 @@ def service_told(summary: dict[str, Any], name: str) -> str:
     lines = [f"service level violated: {line}" for line in found["violated"]]
     hint = f"if that is meant: python -m simulations reference {name} --write"
     return "\n".join([*lines, *few, hint])
+
+
+def asked_told(summary: dict[str, Any]) -> list[str]:
+    """What the run's own measures were beside what its scenario asks of them; nothing where it
+    asks nothing."""
+    found = summary["asked"]
+    holds = [f"{found['hold']} asked measures hold"] if found["hold"] else []
+    violated = [f"asked measure violated: {line}" for line in found["violated"]]
+    return holds + violated + [f"  {k} not judged: {w}" for k, w in found["not_judged"].items()]
 
 
 @contextlib.contextmanager

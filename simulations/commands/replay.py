@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from simulations.commands.common import (
     Subparsers,
+    asked_told,
     exit_code,
     progress_bar,
     run_of,
@@ -55,6 +56,8 @@ def _replay(chosen: argparse.Namespace) -> int:
         print(f"violation: {violation}")
     for line in now["service"]["violated"]:
         print(f"service level violated: {line}")
+    for line in asked_told(now):
+        print(line)
     same = now["trace_sha256"] == before["trace_sha256"]
     print("the same trace" if same else "another trace: the code differs")
     return exit_code(now) if same else 1

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from simulations.commands.common import (
     Subparsers,
+    asked_told,
     exit_code,
     load_chosen,
     new_folder,
@@ -58,7 +59,8 @@ def _run(chosen: argparse.Namespace) -> int:
         print(why)
     for line in summary["halves_differ"]:
         print(f"the halves of this run differ: {line}")
-    print(service_told(summary, chosen.scenario))
+    for line in (service_told(summary, chosen.scenario), *asked_told(summary)):
+        print(line)
     print(f"results in {out}; trace sha256 {summary['trace_sha256']}")
     return exit_code(summary)
 

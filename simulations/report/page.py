@@ -166,6 +166,8 @@ def _state(summary: Mapping[str, Any]) -> str:
     lines = [f"{found} violations were found."] if found else []
     violated = summary.get("service", {}).get("violated", ())
     lines += [f"The service level is violated: {html.escape(line)}." for line in violated]
+    missed = summary.get("asked", {}).get("violated", ())
+    lines += [f"What is asked of it is violated: {html.escape(line)}." for line in missed]
     lines += filter(None, (nobody_attacked(summary), not_reached(summary)))
     differ = summary.get("halves_differ", ())
     lines += [f"The halves of this run differ: {html.escape(line)}." for line in differ]

@@ -17,8 +17,9 @@ METRICS: Final = (
 )  # fmt: skip
 _TAKEN: Final = (
     *METRICS, "ok_share", "latency_p50_s", "latency_p95_s", "hops_mean", "queries_mean",
-    "violations", "service_violated", "run", "seed", "trace_sha256", "closest_adversary_share",
-    "touched_share", "eclipsed_share", "honest_copies_mean", "without_honest_copy_share",
+    "violations", "service_violated", "asked_violated", "run", "seed", "trace_sha256",
+    "closest_adversary_share", "touched_share", "eclipsed_share", "honest_copies_mean",
+    "without_honest_copy_share",
 )  # fmt: skip
 _NAME: Final = re.compile(r"[A-Za-z]\w{0,63}", re.ASCII)
 _LABELS_MAX: Final = 64  # more are told as one

@@ -72,8 +72,7 @@ class Requests:
         self._begun = False
 
     def send(self) -> bool:
-        """Send the requests that are due, as many as the node's limit brings, or as are sent at
-        once: whether there may be more."""
+        """Send the requests that are due, as many as limits allow: whether there may be more."""
         for ask in (asks := self._asks()):
             wants = [self._wants[sequence] for sequence in ask.wants]
             self._holders.account(ask.holder).ask(len(wants))

@@ -87,7 +87,7 @@ class RunTask:
 @dataclass(frozen=True, slots=True)
 class RunEnd:
     """How it ended: ``error`` if it failed, else how many ``violations`` of checkers, what of its
-    service level was ``violated``, and which trace."""
+    service level or of what is asked was ``violated``, and which trace."""
 
     name: str
     settings: tuple[str, ...]
@@ -113,7 +113,7 @@ def do(task: RunTask) -> RunEnd:
         task.name,
         task.settings,
         violations=len(summary["violations"]),
-        violated=tuple(summary["service"]["violated"]),
+        violated=(*summary["service"]["violated"], *summary["asked"]["violated"]),
         trace_sha256=summary["trace_sha256"],
     )
 

@@ -14,7 +14,8 @@ from simulations.lab.many_runs.plan import REPEATED, read_plan
 from simulations.results import run_data
 from simulations.scenario import from_tables
 
-VIOLATIONS, VIOLATED = "violations", "service_violated"  # of checkers, of service levels
+# Of checkers, of service levels and of what is asked of own measures.
+VIOLATIONS, VIOLATED = "violations", ("service_violated", "asked_violated")
 Settings = tuple[tuple[str, str], ...]
 
 
@@ -116,6 +117,8 @@ def measures(summary: Mapping[str, Any]) -> Iterator[MeasuredValue]:
         for label, value in one["values"].items():
             yield MeasuredValue(name, label, float(value))
     yield MeasuredValue(VIOLATIONS, "", float(len(summary["violations"])))
-    service = summary.get("service", {})
+    service, asked = summary.get("service", {}), summary.get("asked", {})
     if service.get("judged"):
-        yield MeasuredValue(VIOLATED, "", float(len(service["violated"])))
+        yield MeasuredValue(VIOLATED[0], "", float(len(service["violated"])))
+    if asked.get("hold") or asked.get("violated"):
+        yield MeasuredValue(VIOLATED[1], "", float(len(asked["violated"])))

@@ -99,6 +99,7 @@ def test_a_violated_level_is_exit_1_and_says_how_to_renew_it() -> None:
         "failed": "",
         "violations": [],
         "service": judged(operations(ok=0.5)),
+        "asked": {"violated": []},
     }
     assert exit_code(summary) == 1
     told = service_told(summary, "mine.toml")

@@ -11,6 +11,7 @@ from simulations.lab.one_run.recorder import Recorder
 from simulations.results.measure import Measure, check_value, entry
 from simulations.results.run_data import RunData
 from simulations.scenario import Scenario
+from simulations.service.asked import judge_asked
 
 
 def measured(
@@ -19,20 +20,31 @@ def measured(
     scenario: Scenario,
     measures: Iterable[Measure],
 ) -> dict[str, Any]:
-    """What they add to the summary: ``measures``, and ``failed`` if one of them cannot be computed.
-    A run that was cut short has those that were told while it ran."""
+    """What they add to the summary: ``measures``, what is ``asked`` of them, and ``failed`` if one
+    cannot be computed.  A run that was cut short has those that were told while it ran."""
     found = recorder.own_samples.measures()
-    if summary["interrupted"] or summary["failed"]:
-        return {"measures": found}
+    cut_short = summary["interrupted"] or summary["failed"]
+    why = "" if cut_short else _compute(found, summary, recorder, scenario, measures)
+    asked = judge_asked(scenario.asked, found, ended=not (cut_short or why))
+    return {"measures": found, "asked": asked, "failed": why or summary["failed"]}
+
+
+def _compute(
+    found: dict[str, Any],
+    summary: Mapping[str, Any],
+    recorder: Recorder,
+    scenario: Scenario,
+    measures: Iterable[Measure],
+) -> str:
+    """Why not all of them could be, if so."""
     path = recorder.folder.path if recorder.folder is not None else Path()
     run = RunData(path, scenario.raw, summary, recorder.rows, recorder.samples)
     for measure in measures:
         try:
             found[measure.name] = _computed(measure, run, found)
         except (Exception, SystemExit) as error:  # the run is told all the same
-            why = f"measure {measure.name}: {told_with_place(error)}"
-            return {"measures": found, "failed": why}
-    return {"measures": found}
+            return f"measure {measure.name}: {told_with_place(error)}"
+    return ""
 
 
 def _computed(measure: Measure, run: RunData, others: Mapping[str, Any]) -> dict[str, Any]:
