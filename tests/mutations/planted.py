@@ -98,7 +98,7 @@ def applies(planted: Planted, where: Path = ROOT, *, check: bool = True) -> str:
 
 def caught_by(planted: Planted | None, where: Where, limits: Limits = Limits()) -> Outcome:
     """What finds something in a copy with the defect, or without any; ``service`` if its level is
-    violated."""
+    violated, ``asked`` if what the world asks of its measures is."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for room in ("dhtstore", "simulations"):
@@ -118,7 +118,7 @@ def _outcome(copy: Path, where: Where, limits: Limits) -> Outcome:
         return Outcome(failed=f"did not run: {stopped or errors[-200:]}")
     told = json.loads(summary.read_text(encoding="utf-8"))
     found = [name for name, one in sorted(told["checkers"].items()) if one["violations"]]
-    return Outcome((*found, *(["service"] if told["service"]["violated"] else [])))
+    return Outcome((*found, *(word for word in ("service", "asked") if told[word]["violated"])))
 
 
 def _run(command: list[str], copy: Path, limits: Limits) -> tuple[str, str]:
