@@ -248,6 +248,7 @@ POLICY_HINTS_ALL_AT_ONCE: Final = 64  # and for all of them
 POLICY_HINTS_ALL_PER_S: Final = 1 / 10
 RULE_UNITS_MAX: Final = 128  # that one Rule names: 5 KB
 POLICY_REPUBLISH_S: Final = 2 * 86400.0  # by each that holds something under it, and its owner
+POLICY_UNTOLD_S: Final = 2 * POLICY_REPUBLISH_S  # then who was there found out in its own turn
 DOMAIN_LABEL_MAX_BYTES: Final = 64  # the failure-domain label of a contact record
 PROVIDER_RECORD_MAX_BYTES: Final = 256  # packed; today's has at most 151, the rest is for later
 CONTACT_RECORD_MAX_BYTES: Final = 768  # packed; today's has at most 680; both fit a datagram

@@ -186,7 +186,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("copies", "status"),
     ),
     "dhtstore.node.views.copies": (("safety",), ("root_status",), ("list_puts",)),
-    "dhtstore.node.traffic": (("gate",), ("traffic",), ("timetable",)),
+    "dhtstore.node.traffic": (("gate", "retries"), ("traffic",), ("timetable",)),
     "dhtstore.transfer": (
         ("books", "in_order", "pace", "priority", "session"),
         ("limiter", "queues"),
@@ -201,7 +201,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.dht.engine.policies": (("policies",),),
     "dhtstore.node.policies": (
         ("book", "ending", "telling"),
-        ("answering", "renewing"),
+        ("answering", "renewing", "telling_later"),
         ("changing",),
         ("parts", "removing", "showing"),
     ),

@@ -54,6 +54,8 @@ from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.node.links.link import Handler
 from dhtstore.node.links.pool import Links
 from dhtstore.node.policies.parts import Policies
+from dhtstore.node.policies.telling import TellHolders
+from dhtstore.node.policies.telling_later import TellLater
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.node.scrubbing.mending import Mending
 from dhtstore.node.scrubbing.scrub import Scrub
@@ -62,6 +64,7 @@ from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.node.use_cases import UseCases
 from dhtstore.node.warnings import Warnings
 from dhtstore.replication.admission import Admission
+from dhtstore.store.ledger.tiers.untold import Untold
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.priority import Priority
 from dhtstore.wire.frames import Audit, Check, FrameRequest, GetBlocks, GetComing, Reroute, Rule
@@ -117,6 +120,7 @@ class Node(UseCases):
         self.holder.relays.meets = NamedHolders(self.links, self.public_key, clock).to
         self._twins = Twins(self.identity, self.dht, self.links, self.warnings)
         self.reach, self.presences = Reach(self.dht, self.links), _presences(self)
+        self.tell_later = _tell_later(self)
         self.repair = repair_of(self, warnings, self.joined, lambda one: self.own_puts.seen(one))
         self.own_puts = OwnPuts(identity, self.repair.fellows, self.checker, self.joined)
         self.leaving = _leaving(self)
@@ -159,6 +163,7 @@ class Node(UseCases):
                 for name, work in _duties_of_holders(self).items():
                     self._spawn_lasting(name, work)
             self._spawn_lasting("policies", self.policies.renewal.run)
+            self._spawn_lasting("tell-later", self.tell_later.run)
             self.duties.spawn_duty(self._save_peers.run(), "save-peers")
             self.duties.spawn_duty(self._keep_records.run(), "keep-records")
             self.duties.spawn_duty(TellPeers(self.dht, self.ports.tracer).run(), "tell-peers")
@@ -296,6 +301,11 @@ def _links(node: Node) -> Links:
         traffic=node.traffic,
         own_hosts=lambda: own_hosts(ports.endpoint.local, node.addresses(), ports.interfaces.hosts),
     )
+
+
+def _tell_later(node: Node) -> TellLater:
+    telling = TellHolders(node.identity, node.disk, node.ledger, node.reach)
+    return TellLater(node.policies.book, telling, Untold(node.ledger.table), node.joined)
 
 
 def _presences(node: Node) -> Presences:

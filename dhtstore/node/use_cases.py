@@ -35,7 +35,7 @@ from dhtstore.node.links.pool import Links
 from dhtstore.node.policies.changing import PolicyChanges
 from dhtstore.node.policies.parts import Policies
 from dhtstore.node.policies.removing import RemoveEverywhere
-from dhtstore.node.policies.telling import TellHolders
+from dhtstore.node.policies.telling_later import TellLater
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.params import K
@@ -59,6 +59,7 @@ class UseCases:
     collector: Collector
     kept_no_more: KeptNoMore
     policies: Policies
+    tell_later: TellLater
     dht: DhtService
     holder: Holder
     completeness: Completeness
@@ -146,8 +147,7 @@ class UseCases:
 
     def policy_changes(self) -> PolicyChanges:
         """For changing what our owner wants for a root."""
-        telling = TellHolders(self.identity, self.disk, self.ledger, self.reach)
-        return PolicyChanges(self.policies.book, self.policies.renewal, telling)
+        return PolicyChanges(self.policies.book, self.policies.renewal, self.tell_later)
 
     def removing_everywhere(self) -> RemoveEverywhere:
         """For ending what was put by our owner, wherever it is."""

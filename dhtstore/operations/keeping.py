@@ -143,10 +143,11 @@ class ListPins(Operation[list[PinInfo]], frozen=True, kw_only=True):
 
 class RemovedPut(msgspec.Struct, frozen=True):
     """What was ended: ``size`` bytes of content called ``name`` here ("" for none).  Of
-    ``elsewhere`` other nodes that are known to have copies, ``told`` have ended them;
-    ``unreached`` do when they are back, and find out from the network if it is ``stored`` there by
-    now.  ``others`` are claims of other owners on the same, here and at those that were told; what
-    they keep stays.  It is ``pinned`` by hand as well: then its blocks stay here, too."""
+    ``elsewhere`` other nodes that are known to have copies, ``told`` have ended them; ``unreached``
+    do once they answer this node, or when they are back, and find out from the network if it is
+    ``stored`` there by now.  ``others`` are claims of other owners on the same, here and at those
+    that were told; what they keep stays.  It is ``pinned`` by hand as well: then its blocks stay
+    here, too."""
 
     cid: str
     name: str

@@ -47,9 +47,10 @@ Lasting = Annotated[
 def policy(common: Common, cid: Put, replicas: Wanted = None, ttl: Lasting = None) -> None:
     """Show how many copies are wanted and until when, or change it.
 
-    A change is told to all holders that can be reached, and kept by the network for those that are
-    away.  It can be made with the owner's key on any machine (`owner export`), wherever the put was
-    made.  Exit code 3 if nobody knows of it.
+    A change is told to all holders that can be reached, by this node for four days to those that
+    answer again, and kept by the network for those that are away.  It can be made with the owner's
+    key on any machine (`owner export`), wherever the put was made.  Exit code 3 if nobody knows of
+    it.
     """
     from dhtstore.api.sources import ttl_s_of
     from dhtstore.cli.running.session import ask
@@ -88,7 +89,7 @@ def spread(told: int, unreached: int, *, stored: bool, lacking: int = 0) -> str:
     if lacking:
         text += f", {lacking} of which keep it no more"
     if unreached:
-        text += f", {unreached} out of reach"
+        text += f", {unreached} out of reach, told once they answer this node"
     if stored:
         return f"{text}; the network tells those that are away"
     return f"{text}; the network does not know it yet: this node tells it as soon as it can"

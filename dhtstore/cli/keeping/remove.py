@@ -16,10 +16,10 @@ def remove(common: Common, cid: Put) -> None:
 
     Its entry in `list`, receipts and claims are gone, it is announced no more, and its room comes
     back by itself, or now with `gc`.  Holders that can be reached end your claims at once; those
-    that are away do when they are back, for 400 days.  What other owners put as well stays, as
-    theirs; what was pinned by hand stays here until `pin rm`.  With the owner's key (`owner
-    export`) it works on any machine, wherever the put was made.  Exit code 3 if nobody knows of it,
-    2 if it is here for another reason, which is told.
+    that cannot once they answer this node, within four days, or when they are back, for 400 days.
+    What other owners put as well stays, as theirs; what was pinned by hand stays here until `pin
+    rm`.  With the owner's key (`owner export`) it works on any machine, wherever the put was made.
+    Exit code 3 if nobody knows of it, 2 if it is here for another reason, which is told.
     """
     from dhtstore.cli.keeping.policy import spread
     from dhtstore.cli.running.session import ask

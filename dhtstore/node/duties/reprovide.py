@@ -25,8 +25,8 @@ from dhtstore.node.duties.announcing.lines import KeyLines
 from dhtstore.node.duties.announcing.progress import CYCLE_S
 from dhtstore.node.duties.announcing.standing import AnnouncingStanding
 from dhtstore.node.duties.announcing.teller import Announcements, Sight, Teller
-from dhtstore.node.duties.retries import Retries
 from dhtstore.node.identity import Identity
+from dhtstore.node.traffic.retries import Retries
 from dhtstore.node.warnings import Warnings
 from dhtstore.params import (
     LOOKUP_TIMEOUT_S,

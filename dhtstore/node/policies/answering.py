@@ -47,20 +47,20 @@ class RuleAnswers:
         if not policy_form(policy):
             raise PeerRefused("policy", "it wants what no owner can want")
         async with self._one:
-            ruled, units = await run(self._ruled, policy, asked.units)
+            ruled, units, news = await run(self._ruled, policy, asked.units)
         self.ending.told(units)
-        if units or ruled.claims:
+        if units or ruled.claims or (news and policy.removed):
             self.ending.left()
         await reply(ruled)
 
-    def _ruled(self, policy: Policy, names: tuple[bytes, ...]) -> tuple[Ruled, list[Unit]]:
-        """The answer, and the units whose claims have ended; in a worker."""
+    def _ruled(self, policy: Policy, names: tuple[bytes, ...]) -> tuple[Ruled, list[Unit], bool]:
+        """The answer, the units whose claims have ended, and whether it is news; in a worker."""
         claims, names = self.ending.ledger.claims, tuple(dict.fromkeys(names))
         known = claims.policy(policy.owner, policy.root)
         if known is None:
-            return Ruled(), []  # who has no word of an owner that counts here learns nothing
+            return Ruled(), [], False  # who has no word of an owner that counts here learns nothing
         if known.precedence > policy.precedence:
-            return Ruled(newer=known.packed), []
+            return Ruled(newer=known.packed), [], False
         if known != policy:
             self.identity.check(policy)
             claims.update(policy)
@@ -68,7 +68,7 @@ class RuleAnswers:
         units = self.ending.end(owned) if policy.removed else []
         units += self.ending.heed(policy.owner, Cid(policy.root))
         ruled = Ruled(claims=len(owned), others=self._others(policy.owner, names))
-        return ruled, list(dict.fromkeys(units))
+        return ruled, list(dict.fromkeys(units)), known != policy
 
     def _others(self, owner: bytes, names: tuple[bytes, ...]) -> int:
         """How many claims of other owners on these units stand."""

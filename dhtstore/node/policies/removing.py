@@ -1,7 +1,7 @@
 """rm: what this node's owner had stored ends, here and at all holders.
 
 data path: root -> is it this owner's? -> who holds it -> a removal, signed and written down -> put,
-pin and claims here end -> holders are told -> the removal is stored for those that are away.
+pin and claims here end -> the removal is stored for holders that are away -> the others are told.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class RemoveEverywhere:
         if await run(is_here, root):
             removed = await self.here.remove(root)
         others_here = await run(self.here.others, names)
-        return _result(removed, await self.changes.spread(removal, holders), others_here)
+        return _result(removed, await self.changes.spread(removal, holders, seen), others_here)
 
     def _removal(self, root: Cid, seen: Policy | None) -> Policy:
         """The one that there is, or a new one."""

@@ -1,7 +1,7 @@
 """The owner's side: holders are told what it wants from now on, over links, all at once.
 
 data path: units -> who announces them, and who signed for them -> links -> Rule -> Ruled.  Those
-that cannot be reached find it in the DHT when they are back.
+that cannot be reached are told later (``telling_later``), or find it in the DHT when they are back.
 """
 
 from __future__ import annotations
@@ -103,12 +103,12 @@ class TellHolders:
     async def _one(
         self, told: ToldHolders, policy: Policy, key: PublicKey, holder: KnownHolder
     ) -> None:
-        """In as many frames as its units take."""
+        """In as many frames as its units take; without any it looks for them itself."""
         names = list(dict.fromkeys(holder.units))
         try:
             addresses = holder.addresses or await self._addresses(key)
             link = await self.reach.links.to(key, addresses, DIAL_TIMEOUT_S)
-            for at in range(0, len(names), RULE_UNITS_MAX):
+            for at in range(0, max(1, len(names)), RULE_UNITS_MAX):
                 some = names[at : at + RULE_UNITS_MAX]
                 rule = Rule(policy=policy.packed, units=tuple(some))
                 ruled = await link.request(rule, Ruled, OFFER_TIMEOUT_S)

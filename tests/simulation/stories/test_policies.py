@@ -27,6 +27,7 @@ from dhtstore.params import (
     MIB,
     POLICY_REPUBLISH_S,
     POLICY_TTL_S,
+    POLICY_UNTOLD_S,
 )
 from dhtstore.store.ledger.claims import Claims
 from simulations.world.ports.clock import SimClock
@@ -440,6 +441,87 @@ def test_what_is_removed_while_the_line_is_down_is_freed_once_it_is_there_again(
         lab.network.heal()
         await asyncio.sleep(300)
         assert [held(node, result) for node in holders] == [[], []]
+
+    tell(story)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_holder_that_runs_and_was_out_of_reach_for_minutes_is_told_once_it_answers(
+    *, restarts: bool
+) -> None:
+    """Nothing tells it that it missed something: it looked only in its turn of two days."""
+
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, [away, _] = await put_by(lab, putter)
+        lab.network.partition([[address_of(away)], []])
+        told = await removed(putter, result.cid)
+        assert (told.told, told.unreached, told.stored) == (1, 1, True)
+        await asyncio.sleep(60)
+        if restarts:
+            lab.crash(putter)
+            await putter.stop()
+            putter = await lab.again(putter)
+        await asyncio.sleep(240)
+        assert keeps(away, result)
+        lab.network.heal()
+        await asyncio.sleep(600)
+        assert held(away, result) == []
+        assert [*putter.tell_later.rows.holders()] == []
+
+    tell(story)
+
+
+def test_a_change_reaches_a_holder_that_was_out_of_reach_for_some_seconds() -> None:
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, [away, _] = await put_by(lab, putter)
+        lab.network.partition([[address_of(away)], []])
+        assert len((await changed(putter, result.cid, replicas=5)).told.unreached) == 1
+        lab.network.heal()
+        newest = await changed(putter, result.cid, replicas=2)
+        assert newest.told.unreached == {}
+        assert [*putter.tell_later.rows.holders()] == [], "it knows a newer one"
+        lab.network.partition([[address_of(away)], []])
+        last = await changed(putter, result.cid, replicas=4)
+        await asyncio.sleep(10)
+        lab.network.heal()
+        await asyncio.sleep(90)
+        assert held(away, result) == [last.policy]
+
+    tell(story)
+
+
+def test_what_was_put_again_and_is_changed_at_once_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network knows of the removal before that only."""
+
+    async def never(self: PolicyRenewal, policy: Policy) -> None:
+        await asyncio.sleep(DAY_S)
+
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, _ = await put_by(lab, putter)
+        await removed(putter, result.cid)
+        monkeypatch.setattr(PolicyRenewal, "publish", never)
+        await put_with(putter, CONTENT, replicas=3)
+        told = await changed(putter, result.cid, replicas=2)
+        assert not told.policy.removed
+        assert sum(held(node, result) == [told.policy] for node in lab.nodes) == 3
+
+    tell(story)
+
+
+def test_who_does_not_come_back_is_not_called_for_ever() -> None:
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, [away, _] = await put_by(lab, putter)
+        lab.crash(away)
+        await away.stop()
+        await removed(putter, result.cid)
+        await asyncio.sleep(POLICY_UNTOLD_S - DAY_S)
+        assert [*putter.tell_later.rows.holders()] == [away.public_key]
+        await asyncio.sleep(DAY_S + 2 * 3600)
+        assert [*putter.tell_later.rows.holders()] == []
 
     tell(story)
 

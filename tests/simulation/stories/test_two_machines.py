@@ -15,6 +15,7 @@ from dhtstore.node.copies.hold import Holder
 from dhtstore.node.node import Node
 from dhtstore.node.overview import root_status_of
 from dhtstore.node.policies.book import PolicyBook
+from dhtstore.node.policies.changing import Changed
 from dhtstore.node.ports import NodeSettings
 from dhtstore.operations.keeping import RemovedPut
 from simulations.world.ports.crypto import SimCrypto
@@ -161,6 +162,40 @@ def test_of_a_removal_and_a_change_in_one_moment_the_removal_counts_and_both_are
             assert "was removed" in str(change)
         assert holders(lab, root) == []
         assert here.ledger.puts.list() == []
+        policy = await found(lab.nodes[0], here.identity.owner, root)
+        assert policy is not None
+        assert policy.removed
+
+    tell(story)
+
+
+@pytest.mark.parametrize("settings", [STORAGE, CLIENT])
+@pytest.mark.parametrize("later_s", [0.0, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_is_removed_while_the_other_machine_is_about_to_change_it_stays_removed(
+    settings: NodeSettings, later_s: float, *, turned: bool
+) -> None:
+    """That looked before, and signs a moment later: "0 holders told", and copies were wanted."""
+
+    async def story(lab: Lab) -> None:
+        here, there, root = await put_on_one(lab, settings)
+        remover, changer = (there, here) if turned else (here, there)
+
+        async def change() -> Changed:
+            await asyncio.sleep(later_s)
+            return await changed(changer, root, replicas=5)
+
+        gone, change_told = await asyncio.gather(
+            removed(remover, root), change(), return_exceptions=True
+        )
+        assert isinstance(gone, RemovedPut)
+        assert (gone.told, gone.unreached) == (gone.elsewhere, 0)
+        if isinstance(change_told, Changed):
+            assert change_told.told.told, "it was first"
+            assert not change_told.told.lacking
+        else:
+            assert "was removed" in str(change_told)
+        assert holders(lab, root) == []
         policy = await found(lab.nodes[0], here.identity.owner, root)
         assert policy is not None
         assert policy.removed

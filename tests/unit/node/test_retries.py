@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from dhtstore.node.duties.retries import Retries
+from dhtstore.node.traffic.retries import Retries
 
 
 def due(retries: Retries, now_s: float) -> list[bytes]:

@@ -18,8 +18,8 @@ from dhtstore.model.unit import Unit, unit_text
 from dhtstore.net.ports import Clock
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.copies.kept import Named
-from dhtstore.node.duties.retries import Retries
 from dhtstore.node.identity import Identity
+from dhtstore.node.traffic.retries import Retries
 from dhtstore.params import (
     LOOKUP_TIMEOUT_S,
     REPROVIDE_PAUSE_S,
