@@ -4,8 +4,8 @@ policy upon one unit; and what claims use."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 import msgspec
@@ -133,14 +133,13 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Holdings:
     """What all claims here are charged with, as ``Usage`` counts: for this node's own owner, for
-    others, for those of them that are new, for the one and by the one origin that has most."""
+    others, for those of them that are new, for the one that has most, and by each origin."""
 
     own_bytes: int = 0
     others_bytes: int = 0
     newcomers_bytes: int = 0
     largest_owner_bytes: int = 0
-    largest_origin: str = ""
-    largest_origin_bytes: int = 0
+    origins_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 def claim_bytes(unit_roots: Iterable[bytes], policy: Policy, grant: Grant | None = None) -> int:

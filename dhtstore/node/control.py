@@ -522,7 +522,7 @@ async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.
 def _giving(node: Node) -> Giving:
     chosen = node.settings
     sizes = chosen.capacity_bytes, chosen.owner_quota_bytes
-    return Giving(chosen.accept, *sizes, node.holder.rule)
+    return Giving(chosen.accept, *sizes, node.holder.rule, node.identity.addresses())
 
 
 async def _set_capacity(asked: nodes.SetCapacity, run: OperationRun) -> nodes.CapacityChange:

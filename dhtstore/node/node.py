@@ -321,7 +321,7 @@ def _policies(node: Node) -> Policies:
 
 def _leaving(node: Node) -> Leaving:
     told = node.reprovide
-    handing = HandingOver(node.repair, node.kept_no_more, told.quiet)
+    handing = HandingOver(node.repair, node.kept_no_more, told.quiet, node.staging)
     arrived = node.holder.offers.settled
     return Leaving(handing, arrived, told.readdressed, node.ledger.leaving, node.warnings)
 

@@ -35,7 +35,7 @@ class IdentifyNode(Operation[NodeIdentity], frozen=True, kw_only=True):
 class RoomShare(msgspec.Struct, frozen=True):
     """``used`` of at most ``limit`` bytes: of all owners that are new here together ("newcomers"),
     of the foreign owner that has most ("owner"), by the one network that brought most ("origin",
-    then ``name`` says which)."""
+    then ``name`` says which), of those that have a share: this node's own site has none."""
 
     of: str
     used: int

@@ -287,6 +287,31 @@ def test_an_interrupted_get_says_what_it_keeps(daemons: Daemons, tmp_path: Path)
     assert "kept" not in quiet.err
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_done_to_copies_says_what_stays_of_it_when_it_is_interrupted(
+    daemons: Daemons, number: int
+) -> None:
+    putter = daemons("putter")
+    holder = daemons("holder", putter.ticket)
+    cid = putter.put(b"kept twice", "--replicas", "2")
+    holder.process.send_signal(signal.SIGSTOP)  # whoever asks it waits
+    try:
+        for words, told in (
+            (("repair",), "copies that were made stay"),
+            (("policy", cid, "--replicas", "3"), "shows what counts"),
+            (("rm", cid), "names it no more"),
+        ):
+            process = putter.start(*words)
+            wait_for_the_node(process)
+            process.send_signal(number)
+            assert process.wait(60) == 130
+            ran = end(process)
+            assert told in ran.err
+            assert "Traceback" not in ran.err
+    finally:
+        holder.process.send_signal(signal.SIGCONT)
+
+
 def wait_for_the_node(process: subprocess.Popen[bytes]) -> None:
     """Until the command has a connection to it."""
     open_files = Path(f"/proc/{process.pid}/fd")

@@ -54,12 +54,15 @@ def policy(common: Common, cid: Put, replicas: Wanted = None, ttl: Lasting = Non
     """
     from dhtstore.api.sources import ttl_s_of
     from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.progress.sentences import kept_of_policy
+    from dhtstore.cli.terminal.progress.watching import interrupted
     from dhtstore.cli.terminal.show import print_json
     from dhtstore.model.cid_path import as_one_spelling
     from dhtstore.operations.keeping import SetPolicy
 
     asked = SetPolicy(root=as_one_spelling(cid), replicas=replicas, ttl_s=ttl_s_of(ttl))
-    told = ask(common, asked)
+    with interrupted(common, kept_of_policy):
+        told = ask(common, asked)
     if common.json:
         print_json(told)
     else:

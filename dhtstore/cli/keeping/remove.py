@@ -24,12 +24,15 @@ def remove(common: Common, cid: Put) -> None:
     from dhtstore.cli.keeping.policy import spread
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.common import printable
+    from dhtstore.cli.terminal.progress.sentences import kept_of_removal
+    from dhtstore.cli.terminal.progress.watching import interrupted
     from dhtstore.cli.terminal.show import emit, print_json
     from dhtstore.config import counted, format_size
     from dhtstore.model.cid_path import as_one_spelling
     from dhtstore.operations.keeping import RemovePut
 
-    removed = ask(common, RemovePut(root=as_one_spelling(cid)))
+    with interrupted(common, kept_of_removal):
+        removed = ask(common, RemovePut(root=as_one_spelling(cid)))
     if common.json:
         print_json(removed)
         return

@@ -29,10 +29,13 @@ def repair(
     """
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
+    from dhtstore.cli.terminal.progress.sentences import kept_of_repair
+    from dhtstore.cli.terminal.progress.watching import interrupted
     from dhtstore.cli.terminal.show import print_json
     from dhtstore.operations.repairing import RepairCopies
 
-    found = run(common, Errand(RepairCopies(dry_run=dry_run)))
+    with interrupted(common, kept_of_repair):
+        found = run(common, Errand(RepairCopies(dry_run=dry_run)))
     if common.json:
         print_json(found)
     else:

@@ -214,13 +214,14 @@ def _where(held: HolderStatus) -> str:
     return f"{held.network} ({held.domain})" if held.domain else held.network
 
 
-def _seen(held: HolderStatus) -> str:
+def seen_of(held: HolderStatus) -> str:
     """Whether it answers, and how often it was there before."""
     from dhtstore.config import format_duration
 
     if held.silent_s is None:
         return ""
-    now = f"silent for {format_duration(held.silent_s)}" if held.silent_s else "answers"
+    answers = "answered before" if held.state == "silent" else "answers"
+    now = f"silent for {format_duration(held.silent_s)}" if held.silent_s else answers
     return now if held.there is None else f"{now}, there {held.there * 100:.0f} % of the time"
 
 
@@ -248,7 +249,7 @@ def _show_root(common: Common, cid: str, *, check: bool) -> None:
                 held.state,
                 f"{moment(held.proved)} {held.proved_by}".rstrip(),
                 _where(held),
-                _seen(held),
+                seen_of(held),
                 held.why,
             )
             for row in told.units

@@ -47,7 +47,7 @@ def _copies(put: PutSummary) -> str:
 def _shared(put: PutSummary) -> str:
     all_ = counted(put.live + put.others, "copy", "copies")
     whose = "another owner" if put.others == 1 else "other owners"
-    return f"{all_}, {put.others} of them kept for {whose}"
+    return f"{all_}, {put.others} of them just made, or kept for {whose}"
 
 
 def _short(put: PutSummary) -> str:
@@ -134,7 +134,8 @@ def root_lines(told: RootStatus, now_unix_s: float) -> list[str]:
     cared = [each.care for each in told.units if each.care is not None]
     if told.put is not None:
         idle = bool(cared) and all(map(_is_idle, cared))
-        safety = _unproved(told.put) if idle else ""
+        unreached = any(held.state == "silent" for each in told.units for held in each.holders)
+        safety = _unproved(told.put) if idle and not unreached else ""
         safety = safety or safety_text(told.put, now_unix_s)
         lines.append(f"{told.put.name or told.cid}: {safety}")
     else:

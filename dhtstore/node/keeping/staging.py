@@ -7,6 +7,7 @@ that would evict it.  On a storage node what a failed put wrote is collected soo
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -31,7 +32,9 @@ class Staging:
         self.keeps_all, self.putting = keeps_all, Counter[Cid]()
         self.collector, self._warnings = collector, warnings
         warnings.can_be_tried("staging", self.drop)
-        self._at_work = 0
+        self._at_work = self._for_user = 0
+        self._user_done = asyncio.Event()
+        self._user_done.set()
         self._left = not keeps_all  # what nobody was told of: until it was dropped
 
     def may_show(self, link: Granted) -> bool:
@@ -54,12 +57,26 @@ class Staging:
     @asynccontextmanager
     async def for_user(self) -> AsyncIterator[None]:
         """The same around what this node's user asked for: what it leaves is collected."""
+        self._for_user += 1
+        self._user_done.clear()
         try:
             async with self.bringing():
                 yield
         except BaseException:
             self.collector.left()
             raise
+        finally:
+            self._for_user -= 1
+            if not self._for_user:
+                self._user_done.set()
+
+    @property
+    def at_work_for_user(self) -> bool:
+        return not self._user_done.is_set()
+
+    async def user_done(self) -> None:
+        """Until nothing that this node's user asked for comes in any more."""
+        await self._user_done.wait()
 
     @contextmanager
     def named(self, root: Cid) -> Iterator[None]:

@@ -129,6 +129,18 @@ class PolicyChanges:
         )
 
     async def _spread(self, policy: Policy, holders: Holders, seen: Policy | None) -> Changed:
+        """What nobody waits for any more is told all the same: it counts here."""
+        try:
+            return await self._spread_now(policy, holders, seen)
+        except asyncio.CancelledError:
+            self.renewal.goes_out(policy, self._spread_later(policy, holders))
+            raise
+
+    async def _spread_later(self, policy: Policy, holders: Holders) -> None:
+        await self._store_later(policy)
+        await self.later.tell(await self.book.newest_here(policy), holders)
+
+    async def _spread_now(self, policy: Policy, holders: Holders, seen: Policy | None) -> Changed:
         """What can be stored nowhere now is tried again until it can.  A removal is stored first,
         anything else last: a holder that ended its claims says so, or a look at what is stored
         tells that another machine removed it meanwhile."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from dhtstore.errors import HomeUnusable
+from dhtstore.model.contact import Address
 from dhtstore.model.policy import Holdings
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.nodes import RoomShare, RoomStatus
 from dhtstore.params import BLOCK_SIZE_MAX_BYTES, NEWCOMERS_DIVISOR, ORIGIN_DIVISOR
-from dhtstore.replication.admission import Accept, Admission
+from dhtstore.replication.admission import Accept, Admission, is_at_home
 from dhtstore.replication.donating import Donation
 from dhtstore.store.blocks.contract import BlockStore
 
@@ -31,12 +33,14 @@ async def look_for_room(disk: Disk, warnings: Warnings) -> None:
 @dataclass(frozen=True, slots=True)
 class Giving:
     """What an operator has chosen to give, to whom, and to one foreign owner at most; by what
-    ``rule`` offers are judged, None on a client."""
+    ``rule`` offers are judged, None on a client.  The site of its ``own`` addresses has no
+    share."""
 
     accept: str
     capacity_bytes: int
     owner_limit_bytes: int
     rule: Admission | None = None
+    own: Sequence[Address] = ()
 
 
 async def room_status(
@@ -80,14 +84,26 @@ def _donation(disk: Disk, ledger: Ledger, rule: Admission | None) -> Donation:
 
 
 def _shares(giving: Giving, held: Holdings) -> list[RoomShare]:
-    capacity_bytes, origin = giving.capacity_bytes, held.largest_origin
+    capacity_bytes = giving.capacity_bytes
     if not capacity_bytes:
         return []
+    origin, origin_bytes = _largest_bounded(held.origins_bytes, giving.own)
     return [
         RoomShare("newcomers", held.newcomers_bytes, capacity_bytes // NEWCOMERS_DIVISOR),
         RoomShare("owner", held.largest_owner_bytes, giving.owner_limit_bytes),
-        RoomShare("origin", held.largest_origin_bytes, capacity_bytes // ORIGIN_DIVISOR, origin),
+        RoomShare("origin", origin_bytes, capacity_bytes // ORIGIN_DIVISOR, origin),
     ]
+
+
+def _largest_bounded(origins_bytes: Mapping[str, int], own: Sequence[Address]) -> tuple[str, int]:
+    """The origin that has most of those that have a share, and how much; ("", 0) without any."""
+    bounded = [
+        (size_bytes, origin)
+        for origin, size_bytes in origins_bytes.items()
+        if not is_at_home(Address(origin.partition("/")[0], 0), own)
+    ]
+    most_bytes, most = max(bounded, default=(0, ""))
+    return most, most_bytes
 
 
 def _take_and_give_back(store: BlockStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -257,6 +258,36 @@ def test_who_leaves_counts_its_own_copy_of_no_put() -> None:
         assert leaver.ledger.puts.get(outcome.cid) is not None
         await leaver.collector.collect()
         assert leaver.ports.store.count() == 0
+
+    tell(story)
+
+
+def test_a_put_under_way_is_waited_for_before_the_node_ends() -> None:
+    """It was cut short as soon as nothing else was left to be brought."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(6)
+        leaver, told = lab.nodes[3], list[Progress]()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield CONTENT
+            await asyncio.sleep(600)
+            yield CONTENT
+
+        put = asyncio.create_task(
+            leaver.uploader().put(
+                slowly(), name="slow", replicas=3, min_acks=None, progress=unwatched
+            )
+        )
+        await asyncio.sleep(60)
+        await leaver.leaving.leave(told.append)
+        assert put.done()
+        assert leaver.leaving.left.done()
+        assert [each.phase for each in told] == ["waiting for a put"]
+        assert put.result().copies == 3
+        there = holders(lab, put.result().cid)
+        assert len(there) == 3
+        assert leaver not in there
 
     tell(story)
 

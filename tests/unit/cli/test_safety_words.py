@@ -8,10 +8,11 @@ from msgspec.structs import replace
 from dhtstore.cli.keeping.events import event_text, nothing_text
 from dhtstore.cli.keeping.leave import left_text
 from dhtstore.cli.keeping.repair import repair_text
+from dhtstore.cli.nodes.status import seen_of
 from dhtstore.cli.terminal.words import odds_text, root_lines, safety_text, seen_text, weak_lines
 from dhtstore.operations.keeping import PutSummary, SafeState
 from dhtstore.operations.moment import Moment
-from dhtstore.operations.nodes import OwnerWants, RootStatus, UnitStatus
+from dhtstore.operations.nodes import HolderStatus, OwnerWants, RootStatus, UnitStatus
 from dhtstore.operations.repairing import CopyEvent, RepairedUnit
 from dhtstore.operations.safety import CopiesStatus, HoldersSeen, UnitCare, WeakObject
 
@@ -267,6 +268,11 @@ def test_copies_that_others_keep_are_not_told_as_if_they_were_about_to_be_made()
     due = replace(care, due=Moment.at(NOW + HOUR))
     waits = replace(told, units=[replace(unit, care=due)])
     assert "by themselves" in root_lines(waits, NOW)[0]
+    gone = HolderStatus("b", "silent", None, "Connection refused", silent_s=0.0, there=1.0)
+    checked = replace(told, units=[replace(unit, holders=[gone])])
+    assert "others say" not in root_lines(checked, NOW)[0]
+    assert seen_of(gone) == "answered before, there 100 % of the time"
+    assert seen_of(replace(gone, state="live")) == "answers, there 100 % of the time"
 
 
 def test_of_two_owners_both_are_named() -> None:
@@ -274,7 +280,8 @@ def test_of_two_owners_both_are_named() -> None:
     owners = [OwnerWants("aa" * 32, "bafy", 1, None, True)]
     row = replace(put("shared", copies=2, live=2), others=1)
     told = RootStatus("bafy", 3, 2, [], put=row, owners=owners)
-    safe = "holiday.iso: 3 copies, 1 of them kept for another owner, last proved 20 minutes ago"
+    shared = "1 of them just made, or kept for another owner"
+    safe = f"holiday.iso: 3 copies, {shared}, last proved 20 minutes ago"
     assert root_lines(told, NOW)[:1] == [safe]
     assert "wanted" not in root_lines(told, NOW)[1]
     owners += [OwnerWants("bb" * 32, "bafy", 2, until, False)]
@@ -283,4 +290,5 @@ def test_of_two_owners_both_are_named() -> None:
         "wanted: 1 copy by this owner, 2 by bbbbbbbb, 5 by cccccccc (as part of bafz)"
     )
     two = replace(row, live=1, others=2)
-    assert safety_text(two, NOW).startswith("3 copies, 2 of them kept for other owners, last")
+    several = "3 copies, 2 of them just made, or kept for other owners, last"
+    assert safety_text(two, NOW).startswith(several)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.signing import attach
@@ -25,11 +28,11 @@ def claim(owner: bytes, stored_bytes: int, origin: str) -> Claim:
     return Claim(owner, (root,), False, stored_bytes, 1, policy, stored_bytes, origin)
 
 
-def told(giving: Giving) -> RoomStatus:
+def told(giving: Giving, friends_origin: str = "192.0.2.0/24") -> RoomStatus:
     ledger = Ledger.of(MemoryKeyValue(), no_trace, OWN)
     for each, since in (
         (claim(OWN, 10**6, ""), None),
-        (claim(FRIEND, 3 * 10**6, "192.0.2.0/24"), None),
+        (claim(FRIEND, 3 * 10**6, friends_origin), None),
         (claim(STRANGER, 2 * 10**6, "198.51.100.0/24"), NOW_UNIX_S),
     ):
         if since is not None:
@@ -71,3 +74,21 @@ def test_shares_are_told_with_their_limits() -> None:
         RoomShare("owner", 3 * 10**6 + rows_bytes, 5 * 10**7),
         RoomShare("origin", 3 * 10**6 + rows_bytes, 25 * 10**6, "192.0.2.0/24"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("origin", "own"),
+    [
+        ("127.0.0.0/24", []),
+        ("203.0.112.0/24", [Address("203.0.112.7", 7401)]),
+        ("10.1.2.0/24", [Address("203.0.112.7", 7401), Address("192.168.0.7", 7401)]),
+    ],
+)
+def test_the_own_site_which_has_no_share_is_not_told_as_the_largest_origin(
+    origin: str, own: list[Address]
+) -> None:
+    stranger = "198.51.100.0/24"
+    room = told(Giving("anyone", 10**8, 5 * 10**7, own=own), origin)
+    rows_bytes = room.own - 10**6
+    told_as = (0, "") if len(own) == 2 else (2 * 10**6 + rows_bytes, stranger)
+    assert (room.shares[-1].used, room.shares[-1].name) == told_as

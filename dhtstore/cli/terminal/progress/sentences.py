@@ -68,6 +68,26 @@ def kept_of_collect(progress: Progress | None) -> str:
     return "interrupted; what was removed stays removed, and the same command removes the rest"
 
 
+def kept_of_repair(progress: Progress | None) -> str:
+    """Each copy counts by itself."""
+    return "interrupted; copies that were made stay, and the same command makes the rest"
+
+
+def kept_of_removal(progress: Progress | None) -> str:
+    """Once it is over here, the node tells all others whoever waits for that."""
+    return (
+        "interrupted; if `dhtstore list` names it no more it is removed, and this node goes on"
+        " telling its holders; else the same command removes it"
+    )
+
+
+def kept_of_policy(progress: Progress | None) -> str:
+    return (
+        "interrupted; `dhtstore policy` shows what counts: a change that does already, this node"
+        " goes on telling its holders"
+    )
+
+
 def _amount(progress: Progress) -> str:
     kept = format_size(progress.done_bytes)
     return f"{kept} of {format_size(progress.total_bytes)}" if progress.total_bytes else kept

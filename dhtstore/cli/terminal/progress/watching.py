@@ -36,6 +36,13 @@ def watching(common: Common, shown: Shown, verbose: bool, kept: Kept) -> Iterato
 
 
 @contextmanager
+def interrupted(common: Common, kept: Kept) -> Iterator[None]:
+    """The same words for an operation that tells nothing of how far it is."""
+    with watching(common, Shown.NONE, verbose=False, kept=kept):
+        yield
+
+
+@contextmanager
 def _showing(common: Common, shown: Shown, phases: Phases, verbose: bool) -> Iterator[Watch]:
     silent = common.quiet or (common.json and shown is Shown.AUTO)
     how = Shown.NONE if silent else _chosen(shown)

@@ -20,6 +20,7 @@ from dhtstore.node.duties.leaving.meter import LeaveMeter
 from dhtstore.node.duties.repairing.repair import NO_MORE, Repair
 from dhtstore.node.duties.repairing.told import UnitDone
 from dhtstore.node.duties.repairing.watching import Watched
+from dhtstore.node.keeping.staging import Staging
 from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.operations.operation import Watch
 from dhtstore.params import LEAVES_AT_ONCE, LEAVES_SMALL_BYTES
@@ -34,11 +35,12 @@ _NAMES_AT_ONCE: Final = 64  # read from the ledger
 
 @dataclass(frozen=True, slots=True)
 class HandingOver:
-    """Names in ``quiet`` are announced no more."""
+    """Names in ``quiet`` are announced no more.  ``staging`` knows what the own user puts."""
 
     repair: Repair
     kept_no_more: KeptNoMore
     quiet: set[bytes]
+    staging: Staging
 
     async def run(self, work: Callable[[], T]) -> T:
         """In a worker."""
@@ -49,7 +51,7 @@ class HandingOver:
 
     async def hand_over_all(self, watch: Watch) -> list[UnitDone]:
         """What came of each.  Again until there is nothing new: the own user may have put something
-        meanwhile."""
+        meanwhile, and what is being put is waited for, since this node ends after that."""
         meter, done = LeaveMeter(watch), list[UnitDone]()
         async for page in self._pages():
             meter.expect(one.claim.size_bytes for one in page)
@@ -60,8 +62,11 @@ class HandingOver:
                 new = [one for one in page if one.id not in met]
                 done += await self._hand_over_some(new, meter)
                 met.update(one.id for one in new)
-            if len(met) == before:
+            if len(met) == before and not self.staging.at_work_for_user:
                 return done
+            if self.staging.at_work_for_user:
+                meter.wait_for_puts()
+                await self.staging.user_done()
 
     async def _hand_over_some(self, units: Sequence[Watched], meter: LeaveMeter) -> list[UnitDone]:
         """Small ones side by side, since what they take is lookups; of large ones, as of those of

@@ -43,6 +43,10 @@ class LeaveMeter:
         self._there_bytes += 0 if moved else size_bytes
         self._tell()
 
+    def wait_for_puts(self) -> None:
+        """Nothing is left to be brought but what the own user still puts."""
+        self.sink(Progress("waiting for a put", 0))
+
     def _tell(self) -> None:
         coming_bytes = sum(sum(each.values()) for each in self._coming.values())
         done_bytes = self._done_bytes + coming_bytes

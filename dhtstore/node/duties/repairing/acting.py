@@ -38,6 +38,7 @@ from dhtstore.replication.ranking import Candidate, Domain, Stage
 from dhtstore.store.blocks.lent import LentBlocks
 
 NOBODY: Final = "no storage node without a copy was found"
+_REASONS_TOLD_MAX: Final = 4
 
 
 @dataclass(slots=True)
@@ -143,7 +144,7 @@ class Acting:
         await self._tell_newer(one, copies)
         self.judge.made(one, done.holders, self.identity.now_unix_s())
         if plan.missing > 0 and not done.why:
-            done.why = _why_not(plan)
+            done.why = why_not(plan)
             done.outdated = await self.outdated.look(one.claim.policy, plan)
         return done
 
@@ -260,9 +261,12 @@ def _no_file(names: tuple[str, ...], start: int, size_bytes: int) -> bytes:
     raise BlockMissing("it stands in no file")
 
 
-def _why_not(plan: Placement) -> str:
-    """Why nobody else took it, of the last that was asked."""
+def why_not(plan: Placement) -> str:
+    """Why nobody else took it: each that was asked, the first _REASONS_TOLD_MAX."""
     asked = [each for each in plan.candidates.values() if each.why]
     if not asked:
         return NOBODY
-    return f"{format_node(asked[-1].node)}: {asked[-1].why}"
+    told = [f"{format_node(each.node)}: {each.why}" for each in asked[:_REASONS_TOLD_MAX]]
+    if len(asked) > len(told):
+        told.append(f"{len(asked) - len(told)} more took none either")
+    return "; ".join(told)

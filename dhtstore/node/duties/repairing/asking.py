@@ -119,17 +119,19 @@ class Asking:
         now = self.identity.now_unix_s()
         return slot_unix_s(self.identity.public_key, key, every_s, now)
 
-    async def afresh(self, one: Watched) -> None:
+    async def afresh(self, one: Watched, *, again: bool = False) -> set[PublicKey]:
         """Whatever is to be done about a unit, this node looks itself first: who holds it now, who
-        is back, what each of them proves by some blocks."""
+        is back, what each of them proves by some blocks.  Those that answer: with ``again`` just
+        now, and not only in this turn."""
         await self.look(one)
-        await self.fellows.ask(one.holders)
+        answer = await self.fellows.ask(one.holders, again=again)
         there = [row for row in one.row.holders if self.fellows.answers(PublicKey(row.key))]
         asked = {
             PublicKey(row.key): [(one, AUDIT_SAMPLES_MAX if row.lacks else _FRESH_SAMPLES)]
             for row in there
         }
         await self.audit(asked, due=False)
+        return answer
 
     async def audit(self, asked: Asked, *, due: bool = True) -> None:
         """Ask them, and take down what they prove; where it is ``due``, also that they do not."""

@@ -120,8 +120,7 @@ class KnownFellows:
 
     def contacts(self, keys: Iterable[PublicKey]) -> list[Contact]:
         """Storage nodes, of those of whom it is known where they are."""
-        places = [(key, self._place(key)) for key in keys]
-        return [Contact.of(key, place, storage=True) for key, place in places if place is not None]
+        return [Contact.of(key, at, storage=True) for key in keys if (at := self._place(key))]
 
     async def look(self) -> None:
         """Ask those of whom nothing was heard for a while."""
@@ -167,10 +166,10 @@ class KnownFellows:
         past = self.of(key).past
         return past.ever_answered and not past.silent_s
 
-    async def ask(self, keys: Collection[PublicKey]) -> None:
-        """Ask those that were silent, or were not asked in this turn, once more: who answers is
-        back, and who does not, though others do, went."""
-        turn_s = self.periods.turn_s
+    async def ask(self, keys: Collection[PublicKey], *, again: bool = False) -> set[PublicKey]:
+        """Ask those that were silent, or were not asked in this turn, once more, or ``again`` all:
+        who answers is back, and who does not, though others do, went.  Those that answer."""
+        turn_s = 0.0 if again else self.periods.turn_s
         due = [key for key in keys if not (self.answers(key) and self._asked_within(key, turn_s))]
         answered = await self._pinged(due)
         if answered or (due and await _others_answer(self.dht, due)):
@@ -178,6 +177,7 @@ class KnownFellows:
             for key in due:
                 if key in answered or self.answers(key):
                     self._settle(key, answered, alive=True)
+        return answered.union(key for key in keys if key not in due)
 
     async def meet(self, keys: Iterable[PublicKey]) -> None:
         """Ask those that never answered, so many between two looks: who does may be audited."""

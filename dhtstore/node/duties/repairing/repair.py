@@ -183,12 +183,12 @@ class Repair:
 
     async def _act_afresh(self, one: Watched, choice: Choice, *, now: bool) -> UnitDone:
         """Look at the unit and ask its holders first: what is still missing then is made."""
-        await self.asking.afresh(one)
+        answer = await self.asking.afresh(one, again=now)
         if not await self.units.by_now(one):
             return UnitDone(one, Act.NOTHING, NO_MORE, choice.copies)
         choice = self.judge.judge(one, self.identity.now_unix_s())
         if now:
-            choice = at_once(self.judge.health(one))
+            choice = at_once(self.judge.health(one, answer))
         if choice.act is not Act.REPAIR:
             return UnitDone(one, Act.NOTHING, choice.why, choice.copies)
         choice = choice if now else _affordable(self.budget, one, choice)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -65,10 +65,11 @@ class Judge:
     seen: Callable[[Watched], None] = lambda one: None
     here_away: Callable[[], float | None] = lambda: None
 
-    def health(self, watched_unit: Watched) -> Health:
-        """As it was judged last."""
+    def health(self, watched_unit: Watched, only: Container[PublicKey] | None = None) -> Health:
+        """As it was judged last; of the others who hold it, of some ``only``."""
         row = watched_unit.row
-        copies = [self.copy(each) for each in row.holders]
+        rows = [each for each in row.holders if only is None or PublicKey(each.key) in only]
+        copies = [self.copy(each) for each in rows]
         return Health(
             watched_unit.unit.key,
             self.identity.node,

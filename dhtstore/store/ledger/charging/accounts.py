@@ -135,15 +135,12 @@ class Accounts:
         self._grow_up(now_unix_s)
         others = [each.bytes for owner, each in self._owners.items() if owner != self._own]
         own = self._owners.get(self._own)
-        strangers = [(size, origin) for origin, size in self._origins.items() if origin]
-        most_bytes, most = max(strangers, default=(0, ""))
         return Holdings(
             own_bytes=own.bytes if own else 0,
             others_bytes=sum(others),
             newcomers_bytes=self._new_bytes,
             largest_owner_bytes=max(others, default=0),
-            largest_origin=most,
-            largest_origin_bytes=most_bytes,
+            origins_bytes={origin: size for origin, size in self._origins.items() if origin},
         )
 
     def _grow_up(self, now_unix_s: float) -> None:
