@@ -528,7 +528,6 @@ HOLDERS_TOLD_MIN: Final = 3  # index nodes that name a holder; half of K leave i
 PROOF_BLOCKS_MAX_BYTES: Final = 64 * MIB  # above a unit in its DAG, in memory to prove its place
 AUDIT_EVERY_S: Final = 3.75 * DAY_S  # of two holders that share units: eight times in 30 days
 AUDIT_SHARE_PER_DAY: Final = 0.0235  # of a unit's blocks, by all its auditors: they read them, too
-AUDIT_FAILED_FACTOR: Final = 2  # so much less often is who failed asked, for many blocks
 AUDIT_SAMPLES_MAX: Final = 128  # of one unit in an audit, and of all units in a request
 AUDIT_UNITS_MAX: Final = 64  # in a request
 AUDIT_WAIT_S: Final = 8.0  # for its turn at a holder, which looks for

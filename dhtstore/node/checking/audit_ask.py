@@ -31,6 +31,7 @@ from dhtstore.params import (
     NONCE_BYTES,
 )
 from dhtstore.replication.auditing import deadline_s
+from dhtstore.store.ledger.health.holders import FailedAudit
 from dhtstore.wire.frames import Audit, Audited, AuditItem
 
 
@@ -45,18 +46,22 @@ class Ruling(StrEnum):
 
 
 class AuditVerdict(NamedTuple):
-    """``stays`` is whether a holder that proved its copy says that it never drops it."""
+    """``stays`` is whether a holder that proved its copy says that it never drops it; ``failed``
+    which audit it is that it ``LACKS`` blocks of."""
 
     ruling: Ruling
     stays: bool = False
+    failed: FailedAudit | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """A unit that is asked about, and how many of its blocks are hashed."""
+    """A unit that is asked about, and how many of its blocks are hashed.  Who ``failed`` has to
+    have those blocks first that it had not: any others of a rotten copy are whole, mostly."""
 
     unit: Unit
     samples: int
+    failed: FailedAudit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +78,44 @@ class Auditor:
         self, key: PublicKey, places: Sequence[Address], asked: Sequence[Sampled], rtt_s: float
     ) -> list[AuditVerdict]:
         """The verdict on each of ``asked``, in order; never raises for what the peer does."""
-        verdicts: list[AuditVerdict] = []
+        found: dict[int, AuditVerdict] = {}
+        otherwise = AuditVerdict(Ruling.SILENT)
         try:
             link = await self.links.to(key, places, DIAL_TIMEOUT_S)
-            for some in _portions(asked):
-                verdicts += await self._portion(link, some, rtt_s)
+            await self._ask_failed(link, asked, rtt_s, found)
+            await self._ask(link, asked, rtt_s, found)
         except PeerRefused:
-            return _rest(verdicts, asked, Ruling.UNKNOWN)
+            otherwise = AuditVerdict(Ruling.UNKNOWN)
         except DhtstoreError:
-            return _rest(verdicts, asked, Ruling.SILENT)
-        return verdicts
+            pass
+        return [found.get(at, otherwise) for at in range(len(asked))]
+
+    async def _ask_failed(
+        self, link: Link, asked: Sequence[Sampled], rtt_s: float, found: dict[int, AuditVerdict]
+    ) -> None:
+        """Once more for what was failed; ``found`` are those that have not got it by now."""
+        for at, each in enumerate(asked):
+            if each.failed is not None:
+                same = [Sampled(each.unit, each.failed.samples)]
+                [verdict] = await self._portion(link, same, each.failed.nonce, rtt_s)
+                if verdict.ruling is not Ruling.PROVED:
+                    found[at] = verdict
+
+    async def _ask(
+        self, link: Link, asked: Sequence[Sampled], rtt_s: float, found: dict[int, AuditVerdict]
+    ) -> None:
+        """For blocks that nobody can know before, of all that are not ``found`` yet."""
+        left = [at for at in range(len(asked)) if at not in found]
+        places = iter(left)
+        for some in _portions([asked[at] for at in left]):
+            nonce = self.entropy.random_bytes(NONCE_BYTES)
+            verdicts = await self._portion(link, some, nonce, rtt_s)
+            found.update((at, verdict) for verdict, at in zip(verdicts, places, strict=False))
 
     async def _portion(
-        self, link: Link, asked: Sequence[Sampled], rtt_s: float
+        self, link: Link, asked: Sequence[Sampled], nonce: bytes, rtt_s: float
     ) -> list[AuditVerdict]:
         """Raises PeerRefused, ConnectionLost."""
-        nonce = self.entropy.random_bytes(NONCE_BYTES)
         who = Pairing(self.identity.network, nonce, self.identity.public_key, link.public_key)
         right = await self.completeness.disk.blocking.run(self._right, who, asked)
         known = [at for at, proof in enumerate(right) if proof]
@@ -100,10 +127,12 @@ class Auditor:
         )
         answer = await self._asked(link, Audit(nonce=nonce, units=items), rtt_s)
         for place, (at, proof) in enumerate(zip(known, answer.proofs, strict=False)):
-            proved = proof == right[at]
-            verdicts[at] = AuditVerdict(
-                Ruling.PROVED if proved else Ruling.LACKS, proved and place in answer.stays
-            )
+            if proof == right[at]:
+                verdicts[at] = AuditVerdict(Ruling.PROVED, place in answer.stays)
+            else:
+                samples = asked[at].samples
+                failed = FailedAudit(nonce, samples) if samples else None
+                verdicts[at] = AuditVerdict(Ruling.LACKS, failed=failed)
         return verdicts
 
     async def _asked(self, link: Link, audit: Audit, rtt_s: float) -> Audited:
@@ -146,9 +175,3 @@ def _portions(asked: Sequence[Sampled]) -> Iterator[Sequence[Sampled]]:
         samples += each.samples
     if some:
         yield some
-
-
-def _rest(
-    verdicts: list[AuditVerdict], asked: Sequence[Sampled], ruling: Ruling
-) -> list[AuditVerdict]:
-    return [*verdicts, *[AuditVerdict(ruling)] * (len(asked) - len(verdicts))]

@@ -19,8 +19,6 @@ from dhtstore.node.duties.repairing.fellows import KnownFellows
 from dhtstore.node.duties.repairing.watching import Judge, Said, Watched
 from dhtstore.node.identity import Identity
 from dhtstore.params import (
-    AUDIT_FAILED_FACTOR,
-    AUDIT_SAMPLES_MAX,
     CHECKS_AT_ONCE,
     HOLDERS_KNOWN_MAX,
     HOLDERS_TOLD_MIN,
@@ -101,23 +99,19 @@ class Asking:
         return {key: asked} if asked else {}
 
     def _is_due(self, row: HolderRow) -> bool:
-        """Also where the last was at a time that is to come: the clock was ahead then.  Who failed
-        is due less often, since it is asked for more."""
-        every_s = self.periods.audit_every_s * (AUDIT_FAILED_FACTOR if row.lacks else 1)
-        slot_unix_s = self._slot_unix_s(PublicKey(row.key), every_s)
+        """Also where the last was at a time that is to come: the clock was ahead then."""
+        slot_unix_s = self._slot_unix_s(PublicKey(row.key))
         return not slot_unix_s <= row.audited_unix_s <= self.identity.now_unix_s()
 
     def _samples(self, one: Watched, *rows: HolderRow) -> int:
-        """Of whom failed as many as may be asked, for most that a rotten copy has left are whole; a
-        block at least of whom was asked in vain: who has none must not choose its audits."""
-        if any(row.lacks for row in rows):
-            return AUDIT_SAMPLES_MAX
+        """A block at least of whom failed, or was asked in vain: who has none must not choose its
+        audits."""
         usual = samples(one.claim.blocks, one.target, self.periods.audit_every_s, self.rng)
-        return max(usual, int(any(row.vain for row in rows)))
+        return max(usual, int(any(row.vain or row.lacks for row in rows)))
 
-    def _slot_unix_s(self, key: PublicKey, every_s: float) -> float:
+    def _slot_unix_s(self, key: PublicKey) -> float:
         now = self.identity.now_unix_s()
-        return slot_unix_s(self.identity.public_key, key, every_s, now)
+        return slot_unix_s(self.identity.public_key, key, self.periods.audit_every_s, now)
 
     async def afresh(self, one: Watched, *, again: bool = False) -> set[PublicKey]:
         """Whatever is to be done about a unit, this node looks itself first: who holds it now, who
@@ -125,11 +119,7 @@ class Asking:
         now, and not only in this turn."""
         await self.look(one)
         answer = await self.fellows.ask(one.holders, again=again)
-        there = [row for row in one.row.holders if self.fellows.answers(PublicKey(row.key))]
-        asked = {
-            PublicKey(row.key): [(one, AUDIT_SAMPLES_MAX if row.lacks else _FRESH_SAMPLES)]
-            for row in there
-        }
+        asked = {key: [(one, _FRESH_SAMPLES)] for key in one.holders if self.fellows.answers(key)}
         await self.audit(asked, due=False)
         return answer
 
@@ -143,16 +133,16 @@ class Asking:
         if fellow.place is None:
             return
         places = self.fellows.places(Contact.of(key, fellow.place))
-        asked = [Sampled(one.unit, count) for one, count in units]
+        asked = [Sampled(one.unit, count, one.failed(key)) for one, count in units]
         rtt_s = min(fellow.rtt_s, RPC_TIMEOUT_MAX_S)
         verdicts = await self.auditor.audit(key, places, asked, rtt_s)
         now = self.identity.now_unix_s()
         if any(verdict.ruling is Ruling.PROVED for verdict in verdicts):
             self.fellows.answered(key)
-        for (one, count), (ruling, stays) in zip(units, verdicts, strict=True):
+        for (one, count), (ruling, stays, failed) in zip(units, verdicts, strict=True):
             if ruling is Ruling.PROVED:
                 self.judge.audited(one, key, Said(stays=stays, by_block=count > 0), now)
             elif ruling is Ruling.LACKS:
-                self.judge.audited(one, key, Said(_WHY), now)
+                self.judge.audited(one, key, Said(_WHY, failed=failed), now)
             elif due and ruling in (Ruling.UNKNOWN, Ruling.SILENT):
                 self.judge.in_vain(one, key)

@@ -16,7 +16,7 @@ from dhtstore.replication.health.copies import Copy, CopyState, Health
 from dhtstore.replication.health.past import observed_s
 from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.plan import Choice, decide, watched
-from dhtstore.store.ledger.health.holders import HolderRow, HoldersRow
+from dhtstore.store.ledger.health.holders import FailedAudit, HolderRow, HoldersRow
 
 _PROVES_NOTHING: Final = "it answers, and proves nothing of its copy"
 
@@ -44,14 +44,19 @@ class Watched:
     def holders(self) -> list[PublicKey]:
         return [PublicKey(each.key) for each in self.row.holders]
 
+    def failed(self, key: PublicKey) -> FailedAudit | None:
+        """Which audit it failed last, if it did."""
+        return next((each.failed for each in self.row.holders if each.key == key), None)
+
 
 class Said(NamedTuple):
     """What came of an audit: "" for a copy that was proved, else why it is none; whether it
-    stays for good, and whether the proof took a block."""
+    stays for good, whether the proof took a block, and which audit was ``failed``."""
 
     lacks: str = ""
     stays: bool = False
     by_block: bool = False
+    failed: FailedAudit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +242,7 @@ class Judge:
             by_block = (row.by_block or said.by_block) and not said.lacks
             lost = row.lost and bool(said.lacks)  # told of before, and not back since
             told = said.lacks, lost, row.away, stays, 0, by_block
-            rows[key] = HolderRow(key, proven_unix_s, now_unix_s, *told)
+            rows[key] = HolderRow(key, proven_unix_s, now_unix_s, *told, failed=said.failed)
         one.row = one.row._replace(holders=tuple(rows.values()))
         self.seen(one)
 

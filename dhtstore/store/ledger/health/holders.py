@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
+
+from msgspec import Meta
 
 from dhtstore.errors import HomeUnusable, NoRoom
-from dhtstore.params import REPAIRS_WAITING_MAX
+from dhtstore.params import AUDIT_SAMPLES_MAX, NONCE_BYTES, REPAIRS_WAITING_MAX
 from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import Date, Seconds, decode, encode, sound
 from dhtstore.trace import Tracer, no_trace
 
 _PREFIX: Final = b"holders/"
 UnitId = tuple[bytes, bool]  # its name, and whether it is a spine
+
+
+class FailedAudit(NamedTuple):
+    """By which ``nonce`` and how many blocks were chosen of which a holder did not have all."""
+
+    nonce: Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+    samples: Annotated[int, Meta(ge=1, le=AUDIT_SAMPLES_MAX)]
 
 
 class HolderRow(NamedTuple):
@@ -24,7 +33,7 @@ class HolderRow(NamedTuple):
     vain since, ``by_block`` whether it had to have a block for a proof since another copy was
     lost, or the whole unit for a receipt; ``settled`` whether, since it is away, others were asked
     for whom they keep the unit; ``sought_s`` for how long others were looked for before it was
-    named."""
+    named; ``failed`` is the audit that it failed, if one took blocks."""
 
     key: bytes
     proven_unix_s: Date = 0.0
@@ -37,6 +46,7 @@ class HolderRow(NamedTuple):
     by_block: bool = False
     settled: bool = False
     sought_s: Seconds = 0.0
+    failed: FailedAudit | None = None
 
 
 class HoldersRow(NamedTuple):
