@@ -130,9 +130,11 @@ def test_other_workloads_succeed_in_a_quiet_world(kind: str) -> None:
 
 
 def _small(path: Path) -> list[str]:
-    """Few nodes and objects for a short time; who attacks begins at the same share of it."""
+    """Few nodes and objects for a short time; who attacks begins at the same share of it, and so
+    does what counts."""
     whole, duration_s = load_scenario(path), 180.0
-    settings = ["run.nodes=16", f"run.duration_s={duration_s} s"]
+    burn_in_s = duration_s * whole.run.burn_in / whole.run.duration_s
+    settings = ["run.nodes=16", f"run.duration_s={duration_s} s", f"run.burn_in={burn_in_s} s"]
     if whole.adversary.attacks:
         at_s = duration_s * whole.adversary.at_s / whole.run.duration_s
         settings.append(f"adversary.at_s={at_s} s")
