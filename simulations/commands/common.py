@@ -117,7 +117,7 @@ def asked_told(summary: dict[str, Any]) -> list[str]:
     """What the run's own measures were beside what its scenario asks of them; nothing where it
     asks nothing."""
     found = summary["asked"]
-    holds = [f"{found['hold']} asked measures hold"] if found["hold"] else []
+    holds = [f"asked measures that hold: {found['hold']}"] if found["hold"] else []
     violated = [f"asked measure violated: {line}" for line in found["violated"]]
     return holds + violated + [f"  {k} not judged: {w}" for k, w in found["not_judged"].items()]
 

@@ -109,8 +109,9 @@ def _sweep(chosen: argparse.Namespace) -> int:
 
 
 def _is_violated(found: sweep.Sweep) -> bool:
+    counts = (sweep.VIOLATIONS, sweep.SERVICE_VIOLATED, sweep.ASKED_VIOLATED)
     measures = (one for run in found.runs for one in run.measures)
-    return any(one.value for one in measures if one.name in (sweep.VIOLATIONS, *sweep.VIOLATED))
+    return any(one.value for one in measures if one.name in counts)
 
 
 class SweepTeller:

@@ -7,9 +7,11 @@ are told again, after waits that grow, until they know or have found out by them
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.policy import Policy
@@ -41,16 +43,19 @@ class TellLater:
     _alarm: Alarm = field(default_factory=Alarm)
 
     async def tell(self, policy: Policy, holders: Holders) -> ToldHolders:
-        """All of them now, and those that do not know it then later; a crash forgets none.  Raises
-        NoRoom, HomeUnusable."""
+        """All of them now, and those that do not know it then later; a crash forgets none.  Where
+        the disk is full they are told now all the same, which may free others.  Raises
+        HomeUnusable."""
         run, root, told = self.book.disk.blocking.run, Cid(policy.root), ToldHolders()
-        await run(self.rows.add, root, holders.keys(), self.book.clock.unix_s())
+        with suppress(NoRoom):  # who is not written down finds out in its own turn
+            await run(self.rows.add, root, holders.keys(), self.book.clock.unix_s())
         try:
             told = await self.telling.tell(policy, holders)
         finally:
             for key in holders.keys() - told.told:
                 self._failed(key)
-        await run(self.rows.drop, root, told.told)
+        with suppress(NoRoom):  # they are told once more than they need
+            await run(self.rows.drop, root, told.told)
         return told
 
     def hurry(self) -> None:

@@ -14,8 +14,8 @@ from simulations.lab.many_runs.plan import REPEATED, read_plan
 from simulations.results import run_data
 from simulations.scenario import from_tables
 
-# Of checkers, of service levels and of what is asked of own measures.
-VIOLATIONS, VIOLATED = "violations", ("service_violated", "asked_violated")
+VIOLATIONS = "violations"  # of checkers
+SERVICE_VIOLATED, ASKED_VIOLATED = "service_violated", "asked_violated"  # how many figures
 Settings = tuple[tuple[str, str], ...]
 
 
@@ -119,6 +119,6 @@ def measures(summary: Mapping[str, Any]) -> Iterator[MeasuredValue]:
     yield MeasuredValue(VIOLATIONS, "", float(len(summary["violations"])))
     service, asked = summary.get("service", {}), summary.get("asked", {})
     if service.get("judged"):
-        yield MeasuredValue(VIOLATED[0], "", float(len(service["violated"])))
+        yield MeasuredValue(SERVICE_VIOLATED, "", float(len(service["violated"])))
     if asked.get("hold") or asked.get("violated"):
-        yield MeasuredValue(VIOLATED[1], "", float(len(asked["violated"])))
+        yield MeasuredValue(ASKED_VIOLATED, "", float(len(asked["violated"])))

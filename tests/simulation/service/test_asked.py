@@ -50,7 +50,7 @@ def test_a_measure_beyond_its_bound_is_violated_and_exit_1() -> None:
     summary = {"interrupted": False, "failed": "", "violations": [], "service": {"violated": []}}
     assert exit_code({**summary, "asked": asked}) == 1
     assert asked_told({"asked": asked}) == [
-        "1 asked measures hold",
+        "asked measures that hold: 1",
         "asked measure violated: held is 0.96, asked is >= 97 %",
     ]
     held = judge_asked(read_asked(TABLE), measures(lost=0, held=0.97), ended=True)
